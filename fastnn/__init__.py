@@ -1,0 +1,2 @@
+from fastnn.ops import *
+from fastnn.ops import conv2d

@@ -1,0 +1,137 @@
+"""Normalising of arguments, shared by the fronts of all operations.
+
+A front calls these before any implementation is chosen, so that kernels may assume native,
+aligned, C-contiguous arrays of one dtype and sane whole numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn.errors import DtypeError, OptionError, ShapeError
+
+Array = np.ndarray[Any, Any]
+
+F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def array(op: str, name: str, value: Any) -> Array:
+    """`value` as a native, aligned, C-contiguous float32 or float64 array; no copy if it is one."""
+    if type(value) is np.ndarray and (value.dtype is F4 or value.dtype is F8):
+        flags = value.flags
+        if flags.c_contiguous and flags.aligned:
+            return value
+    return np.require(_plain(op, name, value), _native(op, name, value), ["C", "A"])
+
+
+def _plain(op: str, name: str, value: Any) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise DtypeError(f"{op}: {name} is a masked array; its mask would be lost, so fill it")
+    return np.asarray(value)
+
+
+def _native(op: str, name: str, value: Any) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = np.asarray(value).dtype
+    if dtype.kind == "f" and dtype.itemsize in (4, 8):
+        return F4 if dtype.itemsize == 4 else F8
+    raise DtypeError(f"{op}: {name} has dtype {dtype}; it must be float32 or float64")
+
+
+def optional(op: str, name: str, value: Any) -> Array | None:
+    """`array`, or None for None."""
+    return None if value is None else array(op, name, value)
+
+
+def labels(op: str, name: str, value: Any) -> Array:
+    """`value` as a C-contiguous int64 array; any integer dtype is taken, nothing else."""
+    plain = _plain(op, name, value)
+    if plain.dtype.kind not in "iu":
+        raise DtypeError(f"{op}: {name} has dtype {plain.dtype}; it must be an integer dtype")
+    if plain.dtype == np.uint64 and plain.size and plain.max() > np.iinfo(np.int64).max:
+        raise ShapeError(f"{op}: {name} holds {plain.max()}; it must fit in int64")
+    return np.require(plain, np.int64, ["C", "A"])
+
+
+def same_dtype(op: str, first: str, x: Array, **others: Array | None) -> None:
+    """Every array in `others` has the dtype of `x`: nothing is converted in silence."""
+    for name, a in others.items():
+        if a is not None and a.dtype is not x.dtype:
+            raise DtypeError(
+                f"{op}: {first} is {x.dtype} but {name} is {a.dtype}; they must be the same"
+            )
+
+
+def whole(op: str, name: str, value: Any, least: int) -> int:
+    """`value` as an int of at least `least`; bool and float are refused."""
+    if type(value) is not int:
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+            raise DtypeError(f"{op}: {name}={value!r}; it must be a whole number")
+        value = int(value)
+    if value < least:
+        raise ShapeError(f"{op}: {name}={value}; it must be at least {least}")
+    if value > 2**31:
+        raise ShapeError(f"{op}: {name}={value}; it must be at most {2**31}")
+    return int(value)
+
+
+def per_axis(op: str, name: str, value: Any, axes: int, least: int) -> tuple[int, ...]:
+    """One whole number per spatial axis, from one number for all or a sequence of `axes`."""
+    if type(value) is int and value >= least:
+        return (whole(op, name, value, least),) * axes
+    if isinstance(value, tuple | list):
+        if len(value) != axes:
+            raise ShapeError(f"{op}: {name}={value!r} has {len(value)} entries; it needs {axes}")
+        return tuple(whole(op, name, v, least) for v in value)
+    return (whole(op, name, value, least),) * axes
+
+
+def per_side(op: str, name: str, value: Any, axes: int) -> tuple[tuple[int, int], ...]:
+    """(before, after) per spatial axis, from a number, one number or one pair per axis."""
+    if isinstance(value, tuple | list) and len(value) == axes:
+        return tuple(_sides(op, name, v) for v in value)
+    return tuple((p, p) for p in per_axis(op, name, value, axes, 0))
+
+
+def _sides(op: str, name: str, value: Any) -> tuple[int, int]:
+    if isinstance(value, tuple | list):
+        if len(value) != 2:
+            raise ShapeError(f"{op}: {name} has {value!r} for one axis; it needs (before, after)")
+        return whole(op, name, value[0], 0), whole(op, name, value[1], 0)
+    p = whole(op, name, value, 0)
+    return p, p
+
+
+def flag(op: str, name: str, value: Any) -> bool:
+    """`value` as a bool; only True and False (also NumPy's) are taken."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise DtypeError(f"{op}: {name}={value!r}; it must be True or False")
+
+
+def real(op: str, name: str, value: Any) -> float:
+    """`value` as a float; any real number except bool."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise DtypeError(f"{op}: {name}={value!r}; it must be a number")
+    return float(value)
+
+
+def choice(op: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    """`value` if it is one of `allowed`."""
+    if value not in allowed:
+        raise OptionError(f"{op}: {name}={value!r}; it must be one of {', '.join(allowed)}")
+    return str(value)
+
+
+def ndim(op: str, name: str, a: Array, axes: str) -> None:
+    """`a` has one axis per letter of `axes`, blank separated, e.g. ``"N C H W"``."""
+    need = len(axes.split())
+    if a.ndim != need:
+        raise ShapeError(f"{op}: {name} has {a.ndim} axes, shape {a.shape}; it must be {axes}")
+
+
+def positive_sizes(op: str, name: str, sizes: tuple[int, ...], axes: str) -> None:
+    """No size is zero; only the batch may be empty, and the caller leaves it out of `sizes`."""
+    if 0 in sizes:
+        raise ShapeError(f"{op}: {name} has shape {axes} = {sizes}; these must be at least 1")

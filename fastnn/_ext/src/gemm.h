@@ -1,0 +1,257 @@
+/* The packed matrix product that serves convolution, linear and recurrent layers.
+ *
+ * Operands are packed into panels so that the inner loop reads both from the first cache level in
+ * order: `a` as panels of up to MR rows [k][rows], `b` as panels of NR columns [k][NR] (the last of
+ * VL if that is enough). k is cut evenly into blocks of at most KC. Each element of the result is
+ * one chain of multiply-adds per block, and blocks are added in order: it does not depend on the
+ * other rows and columns, on tiling or on threads. */
+#ifndef FASTNN_GEMM_H
+#define FASTNN_GEMM_H
+
+#include "simd.h"
+
+/* A panel of b takes KC*NR elements: 16 KiB on AVX2 and 32 KiB on AVX-512, within the first level. */
+enum { KC = 256 };
+
+static inline idx k_blocks(idx k) { return ceil_div(k, KC); }
+
+/* -- the tile: rows x (1 or 2 vectors) ---------------------------------------------------------- */
+
+typedef struct {
+    int accumulate;        /* add to what c holds */
+    const T *row_bias;     /* added to every element of a row; NULL: none */
+    const T *column_bias;  /* added to every element of a column; NULL: none */
+} epilogue;
+
+static inline void finish(T *c, vec v, const epilogue *e, idx row, idx column) {
+    if (e->accumulate) v += load(c);
+    if (e->row_bias) v += splat(e->row_bias[row]);
+    if (e->column_bias) v += load(e->column_bias + column);
+    store(c, v);
+}
+
+/* Named accumulators: an array of vectors is not kept in registers by every compiler. */
+#define ROWS_1(M) M(0)
+#define ROWS_2(M) ROWS_1(M) M(1)
+#define ROWS_3(M) ROWS_2(M) M(2)
+#define ROWS_4(M) ROWS_3(M) M(3)
+#define ROWS_5(M) ROWS_4(M) M(4)
+#define ROWS_6(M) ROWS_5(M) M(5)
+#define ROWS_7(M) ROWS_6(M) M(6)
+#define ROWS_8(M) ROWS_7(M) M(7)
+#define ROWS_9(M) ROWS_8(M) M(8)
+#define ROWS_10(M) ROWS_9(M) M(9)
+#define ROWS_11(M) ROWS_10(M) M(10)
+#define ROWS_12(M) ROWS_11(M) M(11)
+
+#define ZERO(i) vec x##i = {0}, y##i = {0};
+#define STEP(i) x##i += a[i] * b0; y##i += a[i] * b1;
+#define PUT(i) finish(c + i * ldc, x##i, e, i, 0); finish(c + i * ldc + VL, y##i, e, i, VL);
+#define ZERO_NARROW(i) vec x##i = {0};
+#define STEP_NARROW(i) x##i += a[i] * b0;
+#define PUT_NARROW(i) finish(c + i * ldc, x##i, e, i, 0);
+
+typedef void tile(idx k, const T *a, const T *b, T *c, idx ldc, const epilogue *e);
+
+#define TILE(m)                                                                                    \
+    static void tile_##m(idx k, const T *restrict a, const T *restrict b, T *c, idx ldc,           \
+                         const epilogue *e) {                                                      \
+        ROWS_##m(ZERO)                                                                             \
+        for (; k > 0; --k, a += m, b += NR) {                                                      \
+            vec b0 = load(b), b1 = load(b + VL);                                                   \
+            ROWS_##m(STEP)                                                                         \
+        }                                                                                          \
+        ROWS_##m(PUT)                                                                              \
+    }                                                                                              \
+    static void narrow_##m(idx k, const T *restrict a, const T *restrict b, T *c, idx ldc,         \
+                           const epilogue *e) {                                                    \
+        ROWS_##m(ZERO_NARROW)                                                                      \
+        for (; k > 0; --k, a += m, b += VL) {                                                      \
+            vec b0 = load(b);                                                                      \
+            ROWS_##m(STEP_NARROW)                                                                  \
+        }                                                                                          \
+        ROWS_##m(PUT_NARROW)                                                                       \
+    }
+
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+#if MR > 4
+TILE(5)
+TILE(6)
+#endif
+#if MR > 6
+TILE(7)
+TILE(8)
+#endif
+#if MR > 8
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
+#endif
+
+#define BOTH(m) {narrow_##m, tile_##m}
+static tile *const tiles[MR + 1][2] = {
+    {0, 0}, BOTH(1), BOTH(2), BOTH(3), BOTH(4),
+#if MR > 4
+    BOTH(5), BOTH(6),
+#endif
+#if MR > 6
+    BOTH(7), BOTH(8),
+#endif
+#if MR > 8
+    BOTH(9), BOTH(10), BOTH(11), BOTH(12),
+#endif
+};
+
+/* -- panels ------------------------------------------------------------------------------------- */
+
+/* Rows are cut evenly: 16 rows are 8 + 8, never 12 + 4. */
+static inline idx row_panels(idx m) { return ceil_div(m, MR); }
+
+/* Width of the panel of b that starts at column j of n. */
+static inline idx panel_width(idx n, idx j) { return n - j > VL ? NR : VL; }
+
+/* Elements of n packed columns, k deep. */
+static inline idx packed_columns(idx n, idx k) {
+    idx whole = n / NR * NR, rest = n - whole;
+    return (whole + (rest ? panel_width(n, whole) : 0)) * k;
+}
+
+/* Elements of m packed rows, k deep; one vector more, for packers store whole vectors. */
+static inline idx packed_rows(idx m, idx k) { return m * k + VL; }
+
+/* Transpose VL vectors of VL elements in log2(VL) rounds of interleaving halves. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#endif
+#if VB / (FASTNN_BITS / 8) == 16
+#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define ZIP_HIGH(a, b) SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#elif VB / (FASTNN_BITS / 8) == 8
+#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define ZIP_HIGH(a, b) SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#elif VB / (FASTNN_BITS / 8) == 4
+#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
+#define ZIP_HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
+#else
+#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 2)
+#define ZIP_HIGH(a, b) SHUFFLE(a, b, 1, 3)
+#endif
+
+static inline void transpose(vec *v) {
+    for (int round = 1; round < (int)VL; round *= 2) {
+        vec t[VB / sizeof(T)];
+        for (int i = 0; i < (int)VL / 2; ++i) {
+            t[2 * i] = ZIP_LOW(v[i], v[i + VL / 2]);
+            t[2 * i + 1] = ZIP_HIGH(v[i], v[i + VL / 2]);
+        }
+        for (int i = 0; i < (int)VL; ++i) v[i] = t[i];
+    }
+}
+
+/* to[k][width] from `rows` <= width lines of `from`, each contiguous along k; missing rows are 0.
+ * Whole vectors are stored in ascending order, so what one store writes too much the next mends. */
+static inline void pack_lines(T *to, idx width, const T *from, idx rows, idx line, idx k) {
+    enum { GROUPS = (MR > 2 * (VB / sizeof(T)) ? MR : 2 * (VB / sizeof(T))) / (VB / sizeof(T)) + 1 };
+    idx groups = ceil_div(width, VL), k0 = 0;
+    for (; k0 + VL <= k; k0 += VL) {
+        vec v[GROUPS][VB / sizeof(T)];
+        for (idx g = 0; g < groups; ++g) {
+            for (idx i = 0; i < VL; ++i) {
+                idx row = g * VL + i;
+                v[g][i] = row < rows ? load(from + row * line + k0) : (vec){0};
+            }
+            transpose(v[g]);
+        }
+        for (idx i = 0; i < VL; ++i)
+            for (idx g = 0; g < groups; ++g) store(to + (k0 + i) * width + g * VL, v[g][i]);
+    }
+    for (; k0 < k; ++k0)
+        for (idx i = 0; i < width; ++i)
+            to[k0 * width + i] = i < rows ? from[i * line + k0] : (T)0;
+}
+
+/* to[k][width] from k lines of `from`, each `columns` <= width contiguous elements; the rest 0. */
+static inline void pack_columns(T *to, idx width, const T *from, idx columns, idx line, idx k) {
+    if (columns == NR && width == NR) {
+        for (idx i = 0; i < k; ++i) {
+            store(to + i * NR, load(from + i * line));
+            store(to + i * NR + VL, load(from + i * line + VL));
+        }
+        return;
+    }
+    for (idx i = 0; i < k; ++i) {
+        for (idx j = 0; j < columns; ++j) to[i * width + j] = from[i * line + j];
+        for (idx j = columns; j < width; ++j) to[i * width + j] = 0;
+    }
+}
+
+/* Rows of a, element (i, k) at from[i*row + k*column], packed as panels of even heights. */
+static inline void pack_a(T *to, const T *from, idx m, idx k, idx row, idx column) {
+    idx panels = row_panels(m);
+    for (idx p = 0; p < panels; ++p) {
+        idx first = part(m, panels, p), height = part(m, panels, p + 1) - first;
+        T *panel = to + first * k;
+        const T *source = from + first * row;
+        if (column == 1)
+            pack_lines(panel, height, source, height, row, k);
+        else if (row == 1)
+            pack_columns(panel, height, source, height, column, k);
+        else
+            for (idx j = 0; j < k; ++j)
+                for (idx i = 0; i < height; ++i)
+                    panel[j * height + i] = source[i * row + j * column];
+    }
+}
+
+/* One panel of b, element (k, j) at from[k*row + j*column], `columns` of them. */
+static inline void pack_b_panel(T *to, idx width, const T *from, idx k, idx columns, idx row, idx column) {
+    if (column == 1)
+        pack_columns(to, width, from, columns, row, k);
+    else if (row == 1)
+        pack_lines(to, width, from, columns, column, k);
+    else
+        for (idx i = 0; i < k; ++i)
+            for (idx j = 0; j < width; ++j)
+                to[i * width + j] = j < columns ? from[i * row + j * column] : (T)0;
+}
+
+/* c[m,n] (+)= a b from packed operands, k deep. */
+static inline void multiply(idx m, idx n, idx k, const T *a, const T *b, T *c, idx ldc, epilogue whole) {
+    idx panels = row_panels(m);
+    for (idx j = 0; j < n; j += NR) {
+        idx columns = least(n - j, NR), width = panel_width(n, j);
+        const T *panel = b + j * k;
+        for (idx p = 0; p < panels; ++p) {
+            idx first = part(m, panels, p), height = part(m, panels, p + 1) - first;
+            tile *product = tiles[height][width == NR];
+            T *corner = c + first * ldc + j;
+            epilogue e = whole;
+            if (e.row_bias) e.row_bias += first;
+            if (e.column_bias) e.column_bias += j;
+            if (columns == width) {
+                product(k, a + first * k, panel, corner, ldc, &e);
+                continue;
+            }
+            /* The same arithmetic in a full tile aside, of which the valid part is kept. */
+            T aside[MR * 2 * (VB / sizeof(T))] __attribute__((aligned(VB)));
+            T bias[2 * (VB / sizeof(T))] __attribute__((aligned(VB)));
+            for (idx i = 0; e.accumulate && i < height; ++i)
+                for (idx q = 0; q < columns; ++q) aside[i * width + q] = corner[i * ldc + q];
+            if (e.column_bias) {
+                for (idx q = 0; q < columns; ++q) bias[q] = e.column_bias[q];
+                e.column_bias = bias;
+            }
+            product(k, a + first * k, panel, aside, width, &e);
+            for (idx i = 0; i < height; ++i)
+                for (idx q = 0; q < columns; ++q) corner[i * ldc + q] = aside[i * width + q];
+        }
+    }
+}
+
+#endif

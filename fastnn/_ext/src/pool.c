@@ -1,0 +1,110 @@
+/* Max-pooling: a task is one plane, the vector runs along output columns.
+ *
+ * The winner of a window is the first maximum in row-major order, or the first NaN. Cells outside
+ * the image do not take part; a window without any cell inside gives -inf and no gradient. */
+#include "simd.h"
+
+#include <math.h>
+
+enum { COLUMNS = 128, NOBODY = 255 };
+
+typedef fastnn_pool_args pool;
+
+static inline int small_window(const pool *v) { return v->R * v->S <= 255; }
+
+/* Columns q in [*first, *last) of an output row whose cell s falls inside the image. */
+static inline void inside(const pool *v, idx s, idx *first, idx *last) {
+    idx shift = s * v->dw_step - v->left;
+    *first = shift >= 0 ? 0 : least(ceil_div(-shift, v->sw), v->Q);
+    *last = v->W <= shift ? 0 : least(ceil_div(v->W - shift, v->sw), v->Q);
+}
+
+/* One cell of the window against the best so far, for `size` windows `step` cells apart. */
+static inline void contest(T *restrict best, I *restrict winner, const T *restrict x, idx size,
+                           idx step, I cell) {
+    for (idx q = 0; q < size; ++q) {
+        T value = x[q * step], now = best[q];
+        int take = (value > now) | (winner[q] < 0) | ((value != value) & (now == now));
+        best[q] = take ? value : now;
+        winner[q] = take ? cell : winner[q];
+    }
+}
+
+static void forward_row(const pool *v, const T *plane, idx p, idx q0, idx q1, T *best, I *winner) {
+    for (idx q = 0; q < q1 - q0; ++q) {
+        best[q] = -(T)INFINITY;
+        winner[q] = -1;
+    }
+    for (idx r = 0; r < v->R; ++r) {
+        idx h = p * v->sh - v->top + r * v->dh;
+        if (h < 0 || h >= v->H) continue;
+        for (idx s = 0; s < v->S; ++s) {
+            idx first, last;
+            inside(v, s, &first, &last);
+            first = most(first, q0);
+            last = least(last, q1);
+            if (first >= last) continue;
+            const T *x = plane + h * v->W + first * v->sw + s * v->dw_step - v->left;
+            I cell = (I)(r * v->S + s);
+            if (v->sw == 1)
+                contest(best + first - q0, winner + first - q0, x, last - first, 1, cell);
+            else if (v->sw == 2)
+                contest(best + first - q0, winner + first - q0, x, last - first, 2, cell);
+            else
+                contest(best + first - q0, winner + first - q0, x, last - first, v->sw, cell);
+        }
+    }
+}
+
+static void forward_task(void *ctx, idx plane, int slot) {
+    const pool *v = ctx;
+    const T *x = (const T *)v->x + plane * v->H * v->W;
+    idx at = plane * v->P * v->Q;
+    T best[COLUMNS];
+    I winner[COLUMNS];
+    for (idx p = 0; p < v->P; ++p)
+        for (idx q0 = 0; q0 < v->Q; q0 += COLUMNS) {
+            idx size = least(COLUMNS, v->Q - q0);
+            forward_row(v, x, p, q0, q0 + size, best, winner);
+            memcpy((T *)v->y + at, best, (size_t)size * sizeof(T));
+            if (v->offset && small_window(v))
+                for (idx q = 0; q < size; ++q) ((uint8_t *)v->offset)[at + q] = (uint8_t)winner[q];
+            else if (v->offset)
+                for (idx q = 0; q < size; ++q) ((int32_t *)v->offset)[at + q] = (int32_t)winner[q];
+            at += size;
+        }
+    (void)slot;
+}
+
+int FN(max_pool_forward)(const pool *v) {
+    double cells = (double)v->planes * (double)(v->P * v->Q) * (double)(v->R * v->S);
+    return fastnn_parallel_for(v->planes, forward_task, (void *)v, v->threads, cells / 8);
+}
+
+static void backward_task(void *ctx, idx plane, int slot) {
+    const pool *v = ctx;
+    T *dx = (T *)v->dx + plane * v->H * v->W;
+    idx at = plane * v->P * v->Q, place[NOBODY]; /* of a window's cell, from its first one */
+    memset(dx, 0, (size_t)(v->H * v->W) * sizeof(T));
+    for (idx i = 0; small_window(v) && i < v->R * v->S; ++i)
+        place[i] = i / v->S * v->dh * v->W + i % v->S * v->dw_step;
+    for (idx p = 0; p < v->P; ++p)
+        for (idx q = 0; q < v->Q; ++q, ++at) {
+            T *corner = dx + (p * v->sh - v->top) * v->W + q * v->sw - v->left;
+            if (small_window(v)) {
+                uint8_t cell = ((const uint8_t *)v->offset)[at];
+                if (cell != NOBODY) corner[place[cell]] += ((const T *)v->dy)[at];
+            } else {
+                int32_t cell = ((const int32_t *)v->offset)[at];
+                if (cell >= 0)
+                    corner[cell / v->S * v->dh * v->W + cell % v->S * v->dw_step] +=
+                        ((const T *)v->dy)[at];
+            }
+        }
+    (void)slot;
+}
+
+int FN(max_pool_backward)(const pool *v) {
+    double cells = (double)v->planes * (double)(v->H * v->W + 4 * v->P * v->Q);
+    return fastnn_parallel_for(v->planes, backward_task, (void *)v, v->threads, cells / 4);
+}

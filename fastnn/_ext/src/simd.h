@@ -1,0 +1,69 @@
+/* Element type T, vectors of VL elements and mangled names, for one build of a kernel source.
+ *
+ * The build gives FASTNN_BITS (32 or 64) and FASTNN_ISA (baseline, avx2, avx512); vectors are GCC
+ * and Clang vector extensions, so one source serves every instruction set. */
+#ifndef FASTNN_SIMD_H
+#define FASTNN_SIMD_H
+
+#include "fastnn.h"
+
+#include <string.h>
+
+#if FASTNN_BITS == 32
+typedef float T;
+typedef int32_t I;
+#define FASTNN_TYPE f32
+#elif FASTNN_BITS == 64
+typedef double T;
+typedef int64_t I;
+#define FASTNN_TYPE f64
+#else
+#error "FASTNN_BITS must be 32 or 64"
+#endif
+
+#define FASTNN_PASTE(name, type, isa) fastnn_##name##_##type##_##isa
+#define FASTNN_NAME(name, type, isa) FASTNN_PASTE(name, type, isa)
+#define FN(name) FASTNN_NAME(name, FASTNN_TYPE, FASTNN_ISA)
+
+/* MR rows of the product's tile: 2*MR accumulators, two vectors of b and a broadcast must fit the
+ * registers (32 on AVX-512 and aarch64, else 16; without FMA the product needs one more). */
+#if defined(__AVX512F__)
+#define VB 64
+#define MR 12
+#elif defined(__AVX2__) && defined(__FMA__)
+#define VB 32
+#define MR 6
+#elif defined(__aarch64__)
+#define VB 16
+#define MR 8
+#else
+#define VB 16
+#define MR 4
+#endif
+
+#define VL ((idx)(VB / sizeof(T)))
+#define NR (2 * VL)
+
+typedef T vec __attribute__((vector_size(VB)));
+typedef I ivec __attribute__((vector_size(VB)));
+/* The same at any address. */
+typedef T vecu __attribute__((vector_size(VB), aligned(sizeof(T)), may_alias));
+
+static inline vec load(const T *p) { return *(const vecu *)p; }
+static inline void store(T *p, vec v) { *(vecu *)p = v; }
+static inline vec splat(T s) { return s - (vec){0}; }
+static inline vec select(ivec mask, vec yes, vec no) {
+    return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
+}
+static inline idx least(idx a, idx b) { return a < b ? a : b; }
+static inline idx most(idx a, idx b) { return a > b ? a : b; }
+static inline idx ceil_div(idx a, idx b) { return (a + b - 1) / b; }
+static inline idx round_up(idx a, idx b) { return ceil_div(a, b) * b; }
+
+/* First of `size` things in part i of `parts`: parts differ by one at most. */
+static inline idx part(idx size, idx parts, idx i) { return size * i / parts; }
+
+/* Bytes of `n` elements, rounded up to whole cache lines. */
+static inline size_t line_bytes(idx n) { return ((size_t)n * sizeof(T) + 63) / 64 * 64; }
+
+#endif

@@ -1,0 +1,87 @@
+/* Sums of contiguous rows: short chains of vectors, totals in float64. */
+#ifndef FASTNN_SUMS_H
+#define FASTNN_SUMS_H
+
+#include "simd.h"
+
+/* A chain of additions stays this short, for its error grows with its length. */
+enum { CHAIN_BLOCK = 4096 };
+
+static inline double total(vec s) {
+    double sum = 0;
+    for (idx j = 0; j < VL; ++j) sum += (double)s[j];
+    return sum;
+}
+
+/* Sum of row[0 .. size). */
+static inline double row_sum(const T *row, idx size) {
+    double sum = 0;
+    for (; size > 0; row += CHAIN_BLOCK, size -= CHAIN_BLOCK) {
+        idx block = least(size, CHAIN_BLOCK), i = 0;
+        vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+        for (; i + 4 * VL <= block; i += 4 * VL) {
+            s0 += load(row + i);
+            s1 += load(row + i + VL);
+            s2 += load(row + i + 2 * VL);
+            s3 += load(row + i + 3 * VL);
+        }
+        sum += total((s0 + s1) + (s2 + s3));
+        for (; i < block; ++i) sum += (double)row[i];
+    }
+    return sum;
+}
+
+/* A float64 number as the sum of two T: x - mean loses nothing when the mean is far from 0. */
+typedef struct {
+    T high, low;
+} pair;
+
+static inline pair split(double value) {
+    T high = (T)value;
+    return (pair){high, (T)(value - (double)high)};
+}
+
+/* Sum of (row[i] - mean)^2. */
+static inline double row_square_sum(const T *row, idx size, pair mean) {
+    double sum = 0;
+    vec high = splat(mean.high), low = splat(mean.low);
+    for (; size > 0; row += CHAIN_BLOCK, size -= CHAIN_BLOCK) {
+        idx block = least(size, CHAIN_BLOCK), i = 0;
+        vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+        for (; i + 4 * VL <= block; i += 4 * VL) {
+            vec d0 = load(row + i) - high - low, d1 = load(row + i + VL) - high - low;
+            vec d2 = load(row + i + 2 * VL) - high - low, d3 = load(row + i + 3 * VL) - high - low;
+            s0 += d0 * d0;
+            s1 += d1 * d1;
+            s2 += d2 * d2;
+            s3 += d3 * d3;
+        }
+        sum += total((s0 + s1) + (s2 + s3));
+        for (; i < block; ++i) {
+            double d = (double)(row[i] - mean.high - mean.low);
+            sum += d * d;
+        }
+    }
+    return sum;
+}
+
+/* Sum of dy[i] * (row[i] - mean). */
+static inline double row_product_sum(const T *dy, const T *row, idx size, pair mean) {
+    double sum = 0;
+    vec high = splat(mean.high), low = splat(mean.low);
+    for (; size > 0; row += CHAIN_BLOCK, dy += CHAIN_BLOCK, size -= CHAIN_BLOCK) {
+        idx block = least(size, CHAIN_BLOCK), i = 0;
+        vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+        for (; i + 4 * VL <= block; i += 4 * VL) {
+            s0 += load(dy + i) * (load(row + i) - high - low);
+            s1 += load(dy + i + VL) * (load(row + i + VL) - high - low);
+            s2 += load(dy + i + 2 * VL) * (load(row + i + 2 * VL) - high - low);
+            s3 += load(dy + i + 3 * VL) * (load(row + i + 3 * VL) - high - low);
+        }
+        sum += total((s0 + s1) + (s2 + s3));
+        for (; i < block; ++i) sum += (double)dy[i] * (double)(row[i] - mean.high - mean.low);
+    }
+    return sum;
+}
+
+#endif

@@ -1,0 +1,255 @@
+/* The one pool of threads.
+ *
+ * Tasks are claimed one by one from an atomic word (generation << 32 | next task), and the caller
+ * waits only for tasks that a worker has really claimed: a worker that wakes late finds nothing to
+ * do and costs nothing. (A halted virtual CPU takes 20 to 80 us to wake, sometimes milliseconds.)
+ * Which thread runs a task must not matter to its result.
+ *
+ * One region runs at a time; a second Python thread that finds the pool busy runs its own tasks
+ * itself, as does a task that asks for a region. After fork the child starts without workers. */
+#define _GNU_SOURCE
+#include "fastnn.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+
+#if defined(_WIN32)
+#include <process.h>
+#include <windows.h>
+#else
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#endif
+
+enum { MAX_WORKERS = 255 };
+enum { SPINS = 4000 };             /* about 20 to 40 us awake after a region, then sleep */
+static const double SERIAL_NS = 6e4; /* below this a second thread gains less than its wake-up */
+static const uint64_t CHECK_NS = 50u * 1000 * 1000;
+static const uint32_t CLOSED = UINT32_MAX;
+
+static struct {
+    _Atomic uint64_t ticket; /* generation << 32 | next task to claim; CLOSED: none */
+    _Atomic(fastnn_task) fn; /* these four change only while the ticket is CLOSED */
+    _Atomic(void *) ctx;
+    _Atomic uint32_t ntasks;
+    _Atomic int threads;
+    _Atomic uint32_t done; /* tasks finished in this generation */
+    _Atomic uint32_t bell; /* rung once per region; idle workers sleep on it */
+    _Atomic int sleepers;
+    _Atomic int caller_sleeps;
+    _Atomic int busy; /* a region is running */
+    int workers;      /* started so far; guarded by busy */
+} pool = {.ticket = UINT32_MAX};
+
+static _Thread_local int inside; /* this thread runs a task, or is a worker */
+static int (*interrupt_check)(void);
+
+void fastnn_set_interrupt_check(int (*check)(void)) { interrupt_check = check; }
+
+/* -- what differs between systems: sleeping on a word, the clock, starting a thread ------------ */
+
+#if defined(_WIN32)
+static void sleep_while(_Atomic uint32_t *word, uint32_t value) {
+    WaitOnAddress((volatile void *)word, &value, sizeof value, INFINITE);
+}
+static void wake_all(_Atomic uint32_t *word) { WakeByAddressAll((void *)word); }
+static uint64_t now_ns(void) { return GetTickCount64() * 1000000u; }
+#else
+#if defined(__linux__)
+static void sleep_while(_Atomic uint32_t *word, uint32_t value) {
+    syscall(SYS_futex, (void *)word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+static void wake_all(_Atomic uint32_t *word) {
+    syscall(SYS_futex, (void *)word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+#else
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t rung = PTHREAD_COND_INITIALIZER;
+static void sleep_while(_Atomic uint32_t *word, uint32_t value) {
+    pthread_mutex_lock(&lock);
+    if (atomic_load(word) == value) pthread_cond_wait(&rung, &lock);
+    pthread_mutex_unlock(&lock);
+}
+static void wake_all(_Atomic uint32_t *word) {
+    (void)word;
+    pthread_mutex_lock(&lock);
+    pthread_cond_broadcast(&rung);
+    pthread_mutex_unlock(&lock);
+}
+#endif
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+#endif
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* -- claiming ---------------------------------------------------------------------------------- */
+
+/* Run claimed tasks until there are none. The fields are read before the claim: if the claim
+ * succeeds, the ticket did not change in between, hence neither did they. */
+static int claim_and_run(int slot, uint64_t *last_check) {
+    for (;;) {
+        uint64_t ticket = atomic_load_explicit(&pool.ticket, memory_order_acquire);
+        uint32_t next = (uint32_t)ticket;
+        if (next >= atomic_load_explicit(&pool.ntasks, memory_order_relaxed)) return FASTNN_OK;
+        if (slot >= atomic_load_explicit(&pool.threads, memory_order_relaxed)) return FASTNN_OK;
+        fastnn_task fn = atomic_load_explicit(&pool.fn, memory_order_relaxed);
+        void *ctx = atomic_load_explicit(&pool.ctx, memory_order_relaxed);
+        atomic_thread_fence(memory_order_acquire);
+        if (!atomic_compare_exchange_weak(&pool.ticket, &ticket, ticket + 1)) continue;
+        fn(ctx, (idx)next, slot);
+        atomic_fetch_add(&pool.done, 1);
+        if (slot > 0) {
+            if (atomic_load(&pool.caller_sleeps)) wake_all(&pool.done);
+        } else if (interrupt_check && now_ns() - *last_check > CHECK_NS) {
+            if (interrupt_check()) return FASTNN_INTERRUPTED;
+            *last_check = now_ns();
+        }
+    }
+}
+
+static void worker_loop(int slot) {
+    inside = 1;
+    for (;;) {
+        uint32_t heard = atomic_load(&pool.bell);
+        claim_and_run(slot, NULL);
+        for (int spin = 0; spin < SPINS && atomic_load(&pool.bell) == heard; ++spin) relax();
+        atomic_fetch_add(&pool.sleepers, 1);
+        while (atomic_load(&pool.bell) == heard) sleep_while(&pool.bell, heard);
+        atomic_fetch_sub(&pool.sleepers, 1);
+    }
+}
+
+#if defined(_WIN32)
+static unsigned __stdcall worker(void *slot) {
+    worker_loop((int)(intptr_t)slot);
+    return 0;
+}
+static int start_worker(int slot) {
+    uintptr_t handle = _beginthreadex(NULL, 0, worker, (void *)(intptr_t)slot, 0, NULL);
+    if (handle) CloseHandle((HANDLE)handle);
+    return handle != 0;
+}
+#else
+static void *worker(void *slot) {
+    worker_loop((int)(intptr_t)slot);
+    return NULL;
+}
+/* Workers take no signals: Python's handlers belong to its main thread. */
+static int start_worker(int slot) {
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    int failed = pthread_create(&thread, &attributes, worker, (void *)(intptr_t)slot);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return !failed;
+}
+
+/* Only the forking thread lives on in the child: there are no workers and no region there. */
+static void forget_workers(void) {
+    atomic_store(&pool.ticket, CLOSED);
+    atomic_store(&pool.sleepers, 0);
+    atomic_store(&pool.caller_sleeps, 0);
+    atomic_store(&pool.busy, 0);
+    pool.workers = 0;
+    inside = 0;
+#if !defined(__linux__)
+    pthread_mutex_init(&lock, NULL);
+    pthread_cond_init(&rung, NULL);
+#endif
+}
+#endif
+
+void fastnn_threads_init(void) {
+#if !defined(_WIN32)
+    pthread_atfork(NULL, NULL, forget_workers);
+#endif
+}
+
+/* -- regions ----------------------------------------------------------------------------------- */
+
+static int run_serially(idx ntasks, fastnn_task fn, void *ctx) {
+    int nested = inside;
+    uint64_t last_check = interrupt_check && ntasks > 1 ? now_ns() : 0;
+    inside = 1;
+    int status = FASTNN_OK;
+    for (idx task = 0; task < ntasks && status == FASTNN_OK; ++task) {
+        fn(ctx, task, 0);
+        if (!nested && interrupt_check && ntasks > 1 && now_ns() - last_check > CHECK_NS) {
+            if (interrupt_check()) status = FASTNN_INTERRUPTED;
+            last_check = now_ns();
+        }
+    }
+    inside = nested;
+    return status;
+}
+
+static void open_region(uint32_t ntasks, fastnn_task fn, void *ctx, int threads) {
+    uint64_t generation = (atomic_load(&pool.ticket) >> 32) + 1;
+    atomic_store(&pool.ticket, generation << 32 | CLOSED);
+    atomic_store(&pool.fn, fn);
+    atomic_store(&pool.ctx, ctx);
+    atomic_store(&pool.ntasks, ntasks);
+    atomic_store(&pool.threads, threads);
+    atomic_store(&pool.done, 0);
+    atomic_store(&pool.ticket, generation << 32);
+    atomic_fetch_add(&pool.bell, 1);
+    if (atomic_load(&pool.sleepers)) wake_all(&pool.bell);
+}
+
+/* Close the ticket; the number of tasks that were claimed. */
+static uint32_t close_region(uint32_t ntasks) {
+    uint64_t ticket = atomic_load(&pool.ticket);
+    while (!atomic_compare_exchange_weak(&pool.ticket, &ticket, ticket | CLOSED)) {}
+    uint32_t next = (uint32_t)ticket;
+    return next < ntasks ? next : ntasks;
+}
+
+static void wait_for_claimed(uint32_t claimed) {
+    for (int spin = 0; spin < SPINS; ++spin) {
+        if (atomic_load(&pool.done) == claimed) return;
+        relax();
+    }
+    atomic_store(&pool.caller_sleeps, 1);
+    uint32_t done;
+    while ((done = atomic_load(&pool.done)) != claimed) sleep_while(&pool.done, done);
+    atomic_store(&pool.caller_sleeps, 0);
+}
+
+int fastnn_parallel_for(idx ntasks, fastnn_task fn, void *ctx, int threads, double nanoseconds) {
+    if (threads > MAX_WORKERS + 1) threads = MAX_WORKERS + 1;
+    if (threads > ntasks) threads = (int)ntasks;
+    if (threads <= 1 || nanoseconds < SERIAL_NS || inside || ntasks >= (idx)CLOSED ||
+        atomic_exchange(&pool.busy, 1))
+        return run_serially(ntasks, fn, ctx);
+    while (pool.workers < threads - 1 && start_worker(pool.workers + 1)) ++pool.workers;
+    uint64_t last_check = now_ns();
+    inside = 1;
+    open_region((uint32_t)ntasks, fn, ctx, threads);
+    int status = claim_and_run(0, &last_check);
+    wait_for_claimed(close_region((uint32_t)ntasks));
+    inside = 0;
+    atomic_store(&pool.busy, 0);
+    return status;
+}

@@ -1,0 +1,112 @@
+"""The one Numba policy: when Numba can be used, how kernels are compiled and how they are run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from fastnn import _config
+
+OLDEST = (0, 61)
+
+_lock = threading.RLock()
+_started_in: int | None = None  # process that ran the first parallel kernel
+
+
+def missing() -> str | None:
+    """Why Numba code cannot run in this process, as a clause that fits after a colon, or None."""
+    if importlib.util.find_spec("numba") is None:
+        return "numba is not installed"
+    return _unusable() if "numba" not in _checked else _checked["numba"]
+
+
+_checked: dict[str, str | None] = {}
+
+
+def _unusable() -> str | None:
+    """Import Numba and try what can fail: its version and a place for its cache."""
+    try:
+        import numba
+    except Exception as error:  # an import of Numba against a wrong NumPy raises what it likes
+        why: str | None = f"numba does not import ({error})"
+    else:
+        version = tuple(int(v) for v in numba.__version__.split(".")[:2])
+        oldest = ".".join(map(str, OLDEST))
+        if version < OLDEST:
+            why = f"numba {numba.__version__} is too old, it must be {oldest} or newer"
+        else:
+            why = _cache_trouble()
+    _checked["numba"] = why
+    return why
+
+
+def _cache_trouble() -> str | None:
+    from numba import njit
+
+    def probe() -> int:
+        return 0
+
+    try:
+        njit(cache=True)(probe)
+    except RuntimeError as error:
+        return f"numba has no writable cache folder ({error}), NUMBA_CACHE_DIR can name one"
+    return None
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` on first use as a parallel kernel, cached on disk.
+
+    Only contraction to FMA is allowed besides what IEEE 754 says: NaN and Inf stay defined. The
+    result is a Numba dispatcher, so a user's own ``@njit`` code can call it. From Python, call it
+    through `launch`.
+    """
+    from numba import njit
+
+    return njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract"})(function)
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile `function` for use inside kernels."""
+    from numba import njit
+
+    return njit(cache=True, error_model="numpy", fastmath={"contract"})(function)
+
+
+def launch(compiled: Any, *args: Any) -> Any:
+    """Run a kernel with fastnn's number of threads.
+
+    One at a time: Numba's workqueue layer aborts the process when two Python threads enter it.
+    """
+    import numba
+
+    global _started_in
+    with _lock:
+        _started_in = _started_in or os.getpid()
+        before = numba.get_num_threads()
+        numba.set_num_threads(min(_config.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        try:
+            return compiled(*args)
+        finally:
+            numba.set_num_threads(before)
+
+
+def _after_fork_in_child() -> None:
+    """GNU OpenMP kills a forked child that uses it after its parent did: refuse instead."""
+    global _lock
+    _lock = threading.RLock()
+    if _started_in is None:
+        return
+    import numba
+
+    if numba.threading_layer() == "omp":
+        _checked["numba"] = (
+            "this process was forked after Numba's OpenMP threads started, "
+            "NUMBA_THREADING_LAYER=workqueue avoids it"
+        )
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

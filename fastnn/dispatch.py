@@ -1,0 +1,504 @@
+"""Choosing an implementation: Op, Impl, Context, scopes and explanations. Knows no operation.
+
+An operation is *described* once (its front checks the arguments and returns a `Call`), then an
+implementation is *selected* for that call, then it runs. `supports` is a fact about a call and
+an implementation, `rank` is taste; only taste may ever be tuned.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import os
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
+
+import numpy as np
+
+from fastnn import _config
+from fastnn._cases import Bad, Case, Draw
+from fastnn.errors import DtypeError, OptionError, ShapeError, UnsupportedError
+
+__all__ = ["OPS", "Call", "Context", "Impl", "Op", "use"]
+
+log = logging.getLogger("fastnn.dispatch")
+
+Array = np.ndarray[Any, Any]
+P = ParamSpec("P")
+G = TypeVar("G", bound=tuple[Any, ...])
+
+OPS: dict[str, Op[..., Any]] = {}
+"""Every operation by name, in the order of registration."""
+
+BACKENDS = ("cython", "numba", "naive")
+
+# Relative cost where an implementation has no cost model of its own: measured orders of magnitude.
+_DEFAULT_RANK = {"cython": 1.0, "numba": 10.0, "naive": 10_000.0}
+
+_MEMO_LIMIT = 4096
+
+
+class Call(Protocol):
+    """Everything about one call except the numbers. A hashable NamedTuple per family.
+
+    It is the key for choosing, memo and tuning, and the text of test and benchmark ids.
+    """
+
+    @property
+    def dtype(self) -> str:
+        """The NumPy name of the element type, "float32" or "float64"."""
+
+    @property
+    def out(self) -> tuple[int, ...]:
+        """The shape of the result."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to compute, because the batch has no samples."""
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the forward pass."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that the forward pass must read and write at least once."""
+
+
+class Impl:
+    """One way to compute an operation: `forward`, `backward`, `supports` and `rank`.
+
+    An implementation inside the package is the module beside its family's front whose file name
+    is the implementation's name; it is imported when it is first needed, so that neither Numba
+    nor unused code costs anything at import. In it, operation ``op`` is the functions
+
+    ``<op>_forward(call, *arrays, out, save) -> (y, saved)``
+        `arrays` as the front normalised them (None for an absent optional one); `out` is None or
+        a C-contiguous array to write to and return; `saved` may be None unless `save`.
+    ``<op>_backward(call, saved, dy, needs) -> tuple``
+        one gradient per differentiable array, None for those not in `needs`.
+    ``<op>_supports(call)`` or ``supports(call)``, optional
+        None, or one clause that fits after a colon: why this call cannot run here.
+    ``<op>_rank(call)`` or ``rank(call)``, optional
+        predicted cost, lower is better, relative to the other implementations'.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        op: str,
+        module: str = "",
+        forward: Callable[..., tuple[Array, Any]] | None = None,
+        backward: Callable[..., tuple[Array | None, ...]] | None = None,
+        supports: Callable[[Any], str | None] | None = None,
+        rank: Callable[[Any], float] | None = None,
+    ) -> None:
+        self.name = name
+        self.op = op
+        self.backend = name.partition(":")[0]
+        self._module = module
+        self._functions: tuple[Callable[..., Any], ...] | None = None
+        if not module:
+            if forward is None or backward is None:
+                raise OptionError(f"{op}: {name} has no module; forward and backward must be given")
+            self._functions = (forward, backward, supports or _always, rank or self._default_rank)
+
+    def __repr__(self) -> str:
+        return f"<{self.op} {self.name}>"
+
+    def _default_rank(self, call: Any) -> float:
+        return _DEFAULT_RANK.get(self.backend, 1.0)
+
+    def _load(self) -> tuple[Callable[..., Any], ...]:
+        if self._functions is None:
+            module = importlib.import_module(self._module)
+
+            def find(what: str, default: Any) -> Any:
+                return getattr(module, f"{self.op}_{what}", getattr(module, what, default))
+
+            self._functions = (
+                getattr(module, f"{self.op}_forward"),
+                getattr(module, f"{self.op}_backward"),
+                find("supports", _always),
+                find("rank", self._default_rank),
+            )
+        return self._functions
+
+    @property
+    def forward(self) -> Callable[..., tuple[Array, Any]]:
+        """The forward function, see the class."""
+        return self._load()[0]
+
+    @property
+    def backward(self) -> Callable[..., tuple[Array | None, ...]]:
+        """The backward function, see the class."""
+        return self._load()[1]
+
+    def supports(self, call: Any) -> str | None:
+        """None if `call` can run here, else why not, as a clause that fits after a colon."""
+        missing = unavailable(self.backend) if self._module else None
+        if missing is not None:
+            return missing
+        answer: str | None = self._load()[2](call)
+        return answer
+
+    def rank(self, call: Any) -> float:
+        """Predicted relative cost of `call`, lower is better; cheap even if Numba is not loaded."""
+        if self.backend == "numba" and self._functions is None:
+            return self._default_rank(call)
+        if self._module and unavailable(self.backend) is not None:
+            return self._default_rank(call)
+        return float(self._load()[3](call))
+
+
+def _always(call: Any) -> None:
+    return None
+
+
+def unavailable(backend: str) -> str | None:
+    """Why no implementation of `backend` can run in this process, or None."""
+    if backend == "cython":
+        from fastnn import _ext
+
+        return _ext.missing
+    if backend == "numba":
+        from fastnn import _jit
+
+        return _jit.missing()
+    return None
+
+
+class Context(Generic[G]):
+    """What backward needs from one forward call: the call, who ran it and what that one saved.
+
+    It holds references to the arrays of the forward call, not copies: do not change them between
+    forward and backward.
+    """
+
+    __slots__ = ("call", "impl", "op", "saved")
+
+    def __init__(self, op: Op[..., G], call: Any, impl: Impl, saved: Any) -> None:
+        self.op = op
+        self.call = call
+        self.impl = impl
+        self.saved = saved
+
+    def __repr__(self) -> str:
+        return f"<context of {self.op.name} {self.impl.name} {self.call}>"
+
+
+class Described(NamedTuple):
+    """What a front returns: the call, its normalised arrays, and where and how to run it."""
+
+    call: Any
+    arrays: tuple[Array | None, ...]
+    out: Array | None
+    backend: str | None
+
+
+class Op(Generic[P, G]):
+    """An operation: one name, three ways to call it, and it can explain itself.
+
+    Parameters
+    ----------
+    front
+        A function with the operation's signature and docstring that checks the arguments and
+        returns `Described`. Its name without the leading underscore is the operation's.
+    grads
+        A NamedTuple class; its fields are the names of the differentiable arrays.
+    impls
+        Names of implementations, best first, naive last; each is a module beside `front`'s.
+    cases, errors
+        Functions that yield the `Case` and `Bad` records that tests and benchmarks run.
+    draw
+        How to draw arrays that are not plain numbers, by name (labels, variances).
+    terms
+        The length of the longest sum of a call: it sets the tolerance of comparisons.
+    exact
+        Made of sums, products and comparisons only, hence bitwise comparable on small integers.
+    """
+
+    def __init__(
+        self,
+        front: Callable[P, Described],
+        *,
+        grads: type[G],
+        impls: Sequence[str],
+        cases: Callable[[], Iterator[Case]],
+        errors: Callable[[], Iterator[Bad]],
+        terms: Callable[[Any], int],
+        draw: Mapping[str, Draw] | None = None,
+        exact: bool = True,
+    ) -> None:
+        self.front = front
+        self.name = self.__name__ = front.__name__.removeprefix("_")
+        self.__doc__ = front.__doc__
+        self.__module__ = front.__module__
+        self.__signature__ = inspect.signature(front)
+        self.grads = grads
+        self.cases = cases
+        self.errors = errors
+        self.terms = terms
+        self.draw = dict(draw or {})
+        self.exact = exact
+        self._impls: list[Impl] = []
+        self._memo: dict[Hashable, Impl] = {}
+        family = front.__module__
+        for name in impls:
+            self.register(
+                Impl(name, op=self.name, module=f"{family}.{name.replace(':', '_')}"), last=True
+            )
+        if self.name in OPS:
+            raise OptionError(f"{self.name}: an operation of this name is registered already")
+        OPS[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"fastnn.{self.name}{self.__signature__}"
+
+    # -- calling ---------------------------------------------------------------------------------
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Array:
+        """Compute the result and save nothing: inference."""
+        call, arrays, out, backend = self.front(*args, **kwargs)
+        if out is None:
+            y, _ = self.select(call, backend).forward(call, *arrays, out=None, save=False)
+            return y
+        target = _check_out(self.name, out, call, arrays)
+        y, _ = self.select(call, backend).forward(call, *arrays, out=target, save=False)
+        if y is not out:
+            out[...] = y
+        return out
+
+    def forward(self, *args: P.args, **kwargs: P.kwargs) -> tuple[Array, Context[G]]:
+        """Compute the result and the context that `backward` needs: training."""
+        call, arrays, out, backend = self.front(*args, **kwargs)
+        impl = self.select(call, backend)
+        if out is not None and _check_out(self.name, out, call, arrays) is not out:
+            raise ShapeError(
+                f"{self.name}: out is strided, misaligned or overlaps an input; forward for "
+                "training needs a C-contiguous array of its own"
+            )
+        y, saved = impl.forward(call, *arrays, out=out, save=True)
+        return y, Context(self, call, impl, saved)
+
+    def backward(
+        self, ctx: Context[G], dy: Array, *, needs: Sequence[str] | None = None
+    ) -> G:
+        """Gradients of the arrays named in `needs` (default: all), as the op's NamedTuple.
+
+        The implementation that ran forward runs backward. Fields that are not needed are None
+        and are never computed.
+        """
+        if type(ctx) is not Context or ctx.op is not self:
+            raise DtypeError(f"{self.name}: ctx is {ctx!r}; it must come from {self.name}.forward")
+        call = ctx.call
+        dy = self._check_dy(call, dy)
+        fields: tuple[str, ...] = self.grads._fields  # type: ignore[attr-defined]
+        if needs is None:
+            needs = fields
+        elif not set(needs) <= set(fields) or isinstance(needs, str):
+            raise OptionError(
+                f"{self.name}: needs={needs!r}; it must be a tuple with names from {fields}"
+            )
+        return self.grads(*ctx.impl.backward(call, ctx.saved, dy, needs))
+
+    def _check_dy(self, call: Any, dy: Array) -> Array:
+        from fastnn import _check
+
+        dy = _check.array(self.name, "dy", dy)
+        if dy.dtype != call.dtype:
+            raise DtypeError(f"{self.name}: dy is {dy.dtype} but x is {call.dtype}; same dtype")
+        if dy.shape != call.out:
+            raise ShapeError(f"{self.name}: dy has shape {dy.shape}; y has {call.out}, so must dy")
+        return dy
+
+    # -- choosing --------------------------------------------------------------------------------
+
+    def register(self, impl: Impl, *, last: bool = False) -> None:
+        """Add an implementation: before naive, or at the end while the operation is built."""
+        if any(impl.name == known.name for known in self._impls):
+            raise OptionError(f"{self.name}: {impl.name} is registered already; names are unique")
+        self._impls.insert(len(self._impls) if last else -1, impl)
+        self._memo.clear()
+
+    def unregister(self, name: str) -> None:
+        """Remove the implementation `name`; the naive one stays."""
+        if name == "naive":
+            raise OptionError(f"{self.name}: naive is the specification; it cannot be removed")
+        self._impls.remove(self.impl(name))
+        self._memo.clear()
+
+    @property
+    def impls(self) -> tuple[str, ...]:
+        """Names of the implementations, best first, naive last."""
+        return tuple(impl.name for impl in self._impls)
+
+    def impl(self, name: str) -> Impl:
+        """The implementation called `name`."""
+        for impl in self._impls:
+            if impl.name == name:
+                return impl
+        raise OptionError(f"{self.name}: no implementation {name!r}; there are {list(self.impls)}")
+
+    def select(self, call: Any, backend: str | None = None) -> Impl:
+        """The implementation that runs `call`: a command, else preferences, else the best rank."""
+        key = (call, backend, _config.policy.get().backend)
+        impl = self._memo.get(key)
+        if impl is None:
+            impl = self._search(call, backend)
+            if len(self._memo) >= _MEMO_LIMIT:
+                self._memo.clear()
+            self._memo[key] = impl
+            log.debug("%s %s -> %s", self.name, call, impl.name)
+        return impl
+
+    def _search(self, call: Any, command: str | None) -> Impl:
+        if call.empty:  # nothing to compute: the definition answers for every backend
+            return self.impl("naive")
+        refusals = []
+        for impl in self._candidates(call, command):
+            why = impl.supports(call)
+            if why is None:
+                return impl
+            refusals.append(f"{impl.name}: {why}")
+        raise UnsupportedError(f"{self.name}: backend={command!r} refused; " + "; ".join(refusals))
+
+    def _candidates(self, call: Any, command: str | None) -> Iterator[Impl]:
+        """A command alone; else what scope, then environment prefer, then all, each by rank."""
+        if command is not None:
+            groups = [self._named(command)]
+        else:
+            wishes = (_config.policy.get().backend, _config.environment.backend)
+            groups = [self._named(w, strict=False) for w in wishes if w is not None]
+            groups.append(self._impls)
+        for group in groups:
+            yield from sorted(group, key=lambda impl: impl.rank(call))
+
+    def _named(self, name: str, *, strict: bool = True) -> list[Impl]:
+        """Implementations that a backend's or an implementation's name stands for."""
+        found = [i for i in self._impls if name in (i.name, i.backend)]
+        if not found and strict:
+            raise OptionError(
+                f"{self.name}: backend={name!r} is unknown; there are "
+                f"{sorted({i.backend for i in self._impls})} and {list(self.impls)}"
+            )
+        return found
+
+    def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
+        """Which implementation would run this call, and why the others would not."""
+        call, _, _, backend = self.front(*args, **kwargs)
+        return self.explain_call(call, backend)
+
+    def explain_call(self, call: Any, backend: str | None = None) -> Explanation:
+        """`explain` for a call that is described already."""
+        chosen = self.select(call, backend)
+        rows = []
+        for impl in self._impls:
+            why = impl.supports(call)
+            verdict = "chosen" if impl is chosen else "ok" if why is None else "refused"
+            rows.append((impl.name, verdict, why or ""))
+        return Explanation(self.name, call, tuple(rows))
+
+
+class Explanation(NamedTuple):
+    """The answer of `Op.explain`; print it to read it."""
+
+    op: str
+    call: Any
+    rows: tuple[tuple[str, str, str], ...]
+
+    @property
+    def chosen(self) -> str:
+        """The name of the implementation that runs."""
+        return next(name for name, verdict, _ in self.rows if verdict == "chosen")
+
+    def __str__(self) -> str:
+        call = self.call
+        workspace = getattr(call, "workspace", 0)
+        lines = [
+            f"{self.op} {call}",
+            f"  result {call.out} {call.dtype}, {call.flops:.4g} FLOP, {call.bytes:.4g} bytes, "
+            f"workspace {workspace:.4g} bytes at most",
+        ]
+        width = max(len(name) for name, _, _ in self.rows)
+        lines += [f"  {name:<{width}}  {v}{': ' if why else ''}{why}" for name, v, why in self.rows]
+        return "\n".join(lines)
+
+
+def _check_out(op: str, out: Any, call: Any, arrays: tuple[Array | None, ...]) -> Array | None:
+    """`out` if a kernel can write to it directly, None if the result has to be copied there."""
+    if not isinstance(out, np.ndarray):
+        raise DtypeError(f"{op}: out is {type(out).__name__}; it must be an array")
+    if out.dtype != call.dtype:
+        raise DtypeError(f"{op}: out is {out.dtype} but the result is {call.dtype}; same dtype")
+    if out.shape != call.out:
+        raise ShapeError(f"{op}: out has shape {out.shape}; the result has {call.out}")
+    if not out.flags.writeable:
+        raise ShapeError(f"{op}: out is read-only; it must be writable")
+    if any(a is not None and np.may_share_memory(out, a) for a in arrays):
+        return None
+    return out if out.flags.carray and out.dtype.isnative else None
+
+
+@contextmanager
+def use(
+    *, backend: str | None = None, threads: int | None = None, workspace: int | None = None
+) -> Iterator[None]:
+    """Prefer a backend, a number of threads or a workspace bound while the block runs.
+
+    A preference may be passed over (a call that the backend refuses runs elsewhere); the
+    ``backend=`` keyword of a call is a command. The scope follows threads and async tasks as any
+    ContextVar does.
+
+    Parameters
+    ----------
+    backend
+        ``"cython"``, ``"numba"``, ``"naive"`` or the full name of an implementation.
+    threads
+        Threads that a call may use, 1 to 256. Results do not depend on it.
+    workspace
+        Bound on scratch memory in bytes, at least 1 MiB.
+
+    Raises
+    ------
+    OptionError
+        If a value is outside its range, or no operation knows the backend.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> x = np.ones((1, 1, 3, 3), np.float32)
+    >>> with fastnn.use(backend="naive", threads=1):
+    ...     print(fastnn.conv2d.explain(x, x).chosen)
+    naive
+    """
+    changes: dict[str, str | int | None] = {}
+    if backend is not None:
+        changes["backend"] = check_backend(backend, "use: backend")
+    if threads is not None:
+        changes["threads"] = _config.check_threads(threads, "use: threads")
+    if workspace is not None:
+        changes["workspace"] = _config.check_workspace(workspace, "use: workspace")
+    with _config.scope(**changes):
+        yield
+
+
+def check_backend(name: str, what: str) -> str:
+    """`name` if it is a backend or some operation's implementation, else an error."""
+    known = {impl for op in OPS.values() for impl in op.impls} | set(BACKENDS)
+    if name not in known:
+        raise OptionError(f"{what}={name!r} is unknown; known are {', '.join(sorted(known))}")
+    return name
+
+
+def _forget_choices() -> None:
+    """A forked child asks again: what Numba can do there may differ from the parent."""
+    for op in OPS.values():
+        op._memo.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_choices)

@@ -1,0 +1,181 @@
+"""Convolution: the fronts with their docstrings and checks, and the operation objects."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from fastnn import _check
+from fastnn._check import Array
+from fastnn.dispatch import Described, Op
+from fastnn.errors import ShapeError
+from fastnn.ops.conv import spec
+from fastnn.ops.conv.spec import ConvCall, ConvGrads
+
+__all__ = ["conv2d"]
+
+
+def _conv2d(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: int | str | tuple[Any, Any] = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    out: Array | None = None,
+    backend: str | None = None,
+) -> Described:
+    """Two-dimensional convolution (cross-correlation) of a batch of images with filters.
+
+    ::
+
+        y[n,k,p,q] = b[k] + sum over c,r,s of  x[n, g*C/groups + c, p*sh + r*dh - top, q*sw + s*dw - left]
+                                               * w[k,c,r,s]
+
+    where g = k // (K/groups) is the group of filter k and x is 0 outside the image.
+
+    Parameters
+    ----------
+    x : N C H W
+        Images, float32 or float64.
+    w : K C/groups R S
+        Filters, of the same dtype.
+    b : K, optional
+        Added to every pixel of a filter's output.
+    stride
+        Step of the window, one number or (sh, sw).
+    padding
+        Zeros around the image: one number, (rows, columns), ((top, bottom), (left, right)), or
+        ``"valid"`` for none, or ``"same"`` (stride 1) for P Q = H W; an odd cell goes to the end.
+    dilation
+        Distance of neighbouring taps, one number or (dh, dw).
+    groups
+        Filters are split into this many groups, each seeing C/groups channels; groups = C is
+        depthwise.
+    out : N K P Q, optional
+        Where to write the result.
+    backend
+        A backend ("cython", "numba", "naive") or an implementation ("cython:im2col") to run on;
+        a command, never a wish.
+
+    Returns
+    -------
+    y : N K P Q
+        P = (H + top + bottom - dh*(R-1) - 1)//sh + 1, likewise Q. Rows and columns of x that no
+        whole window reaches are ignored. An empty batch gives an empty result.
+        ``backward`` gives ``(x, w, b)``; b is None if there was none.
+
+    Raises
+    ------
+    ShapeError
+        If channels, groups, bias or sizes do not fit, or the window is larger than the padded x.
+    DtypeError
+        If an array is not float32 or float64, dtypes differ, or an option is no whole number.
+    UnsupportedError
+        If `backend` cannot run this call.
+
+    Notes
+    -----
+    Forward costs 2 N K P Q C/groups R S FLOP and reads and writes x, w and y once; each of dx and
+    dw costs as much again. See V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep
+    learning" (arXiv 1603.07285), relationship 6 for the sizes.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
+    >>> w = np.ones((1, 1, 2, 2), np.float32)
+    >>> fastnn.conv2d(x, w, stride=2)
+    array([[[[10., 18.],
+             [42., 50.]]]], dtype=float32)
+    >>> y, ctx = fastnn.conv2d.forward(x, w, stride=2)
+    >>> fastnn.conv2d.backward(ctx, np.ones_like(y)).w
+    array([[[[20., 24.],
+             [36., 40.]]]], dtype=float32)
+    """
+    x = _check.array("conv2d", "x", x)
+    w = _check.array("conv2d", "w", w)
+    b = _check.optional("conv2d", "b", b)
+    _check.same_dtype("conv2d", "x", x, w=w, b=b)
+    call = _describe(
+        "conv2d",
+        "H W",
+        x.dtype.name,
+        x.shape,
+        w.shape,
+        None if b is None else b.shape,
+        _check.per_axis("conv2d", "stride", stride, 2, 1),
+        padding if isinstance(padding, str) else _check.per_side("conv2d", "padding", padding, 2),
+        _check.per_axis("conv2d", "dilation", dilation, 2, 1),
+        _check.whole("conv2d", "groups", groups, 1),
+    )
+    return Described(call, (x, w, b), out, backend)
+
+
+@lru_cache(4096)
+def _describe(
+    op: str,
+    letters: str,
+    dtype: str,
+    x: tuple[int, ...],
+    w: tuple[int, ...],
+    b: tuple[int, ...] | None,
+    stride: tuple[int, ...],
+    padding: str | tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> ConvCall:
+    """The `ConvCall` of checked options; every rule about sizes is here, for any rank."""
+    axes = letters.split()
+    for name, sizes, layout in (("x", x, f"N C {letters}"), ("w", w, f"K C/groups {'R S'[-len(letters):]}")):
+        if len(sizes) != 2 + len(axes):
+            raise ShapeError(f"{op}: {name} has {len(sizes)} axes, shape {sizes}; it must be {layout}")
+    _check.positive_sizes(op, "x", x[1:], f"C {letters}")
+    _check.positive_sizes(op, "w", w, "K C/groups and the window")
+    if x[1] != w[1] * groups:
+        raise ShapeError(
+            f"{op}: x has C={x[1]} channels but w takes {w[1]} per group and groups={groups}; "
+            f"C must be {w[1] * groups}"
+        )
+    if w[0] % groups:
+        raise ShapeError(f"{op}: w has K={w[0]} filters and groups={groups}; groups must divide K")
+    if b is not None and b != w[:1]:
+        raise ShapeError(f"{op}: b has shape {b} but w has K={w[0]} filters; b must be {w[:1]}")
+    sides = _sides(op, padding, w[2:], stride, dilation)
+    for letter, size, taps, side, step in zip(axes, x[2:], w[2:], sides, dilation, strict=True):
+        span = step * (taps - 1) + 1
+        if span > size + sum(side):
+            raise ShapeError(
+                f"{op}: x has {letter}={size}, padded by {side} to {size + sum(side)}, but the "
+                f"window spans {span}; it must fit"
+            )
+    return ConvCall(dtype, x, w, b is not None, stride, sides, dilation, groups)
+
+
+def _sides(
+    op: str,
+    padding: str | tuple[tuple[int, int], ...],
+    taps: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[tuple[int, int], ...]:
+    """Padding as (before, after) per axis, names resolved."""
+    if not isinstance(padding, str):
+        return padding
+    if _check.choice(op, "padding", padding, ("same", "valid")) == "valid":
+        return ((0, 0),) * len(taps)
+    if any(s != 1 for s in stride):
+        raise ShapeError(f"{op}: padding='same' with stride={stride}; it needs stride 1")
+    return tuple(spec.same_padding(t, d) for t, d in zip(taps, dilation, strict=True))
+
+
+conv2d = Op(
+    _conv2d,
+    grads=ConvGrads,
+    impls=["cython:im2col", "numba:direct", "naive"],
+    cases=spec.conv2d_cases,
+    errors=spec.conv2d_errors,
+    terms=spec.terms,
+)

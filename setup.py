@@ -1,0 +1,145 @@
+"""The compiled part: C kernels built once per instruction set, and their Cython doors.
+
+Everything else about the package is in pyproject.toml. A compiler that fails stops the install;
+FASTNN_NO_EXT=1 is the only way to a pure-Python one.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+EXT = Path("fastnn/_ext")
+SRC = EXT / "src"
+DOORS = ["_core", "_conv", "_pool", "_norm", "_activation", "_loss", "_linear"]
+
+# Compiled once, and once per instruction set and element type.
+COMMON = ["threads.c", "scratch.c", "isa.c"]
+KERNELS = ["table.c", "gemm.c", "conv_im2col.c", "pool.c", "norm.c", "relu.c", "xent.c"]
+
+FLAGS = [
+    "-std=gnu11",
+    "-O3",
+    "-g0",
+    "-fno-math-errno",
+    "-fno-trapping-math",  # lets comparisons become vector selects
+    "-ffp-contract=fast",  # a*b + c becomes one FMA where the CPU has it
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-Wno-psabi",  # vectors wider than the baseline's never cross a file
+]
+ISAS = {
+    "baseline": [],
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"],
+}
+
+
+def accepts(compiler, flags):
+    """Whether the compiler takes `flags`; it decides which instruction sets are built."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text("int probe;\n")
+        command = [*compiler, *flags, "-c", str(source), "-o", str(Path(folder, "probe.o"))]
+        try:
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        except OSError:
+            return False
+
+
+def instruction_sets(compiler):
+    """Names of the instruction sets to build: the baseline, and on x86-64 what the compiler knows."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return ["baseline"]
+    found = []
+    for isa, flags in ISAS.items():
+        if not accepts(compiler, flags):
+            print(f"fastnn: {compiler[0]} does not take {' '.join(flags)}: {isa} is left out")
+            break
+        found.append(isa)
+    return found or ["baseline"]
+
+
+def define_build_ext():
+    """`build_ext` with the kernels' objects; imported late, for a pure install needs none of it."""
+    from setuptools.command.build_ext import build_ext  # Cython's, where Cython is installed
+
+    class BuildKernels(build_ext):
+        def finalize_options(self):
+            super().finalize_options()
+            self.cython_c_in_temp = 1  # no generated C beside the sources
+
+        def build_extensions(self):
+            """Compile the kernels into `_core`, then the doors."""
+            self.extensions[0].extra_objects = self.build_kernels()
+            super().build_extensions()
+
+        def build_kernels(self):
+            compiler = list(self.compiler.compiler_so)
+            if shutil.which(compiler[0]) is None:
+                raise SystemExit(
+                    f"fastnn: the C compiler {compiler[0]!r} is not there; install it (Debian: "
+                    "apt-get install gcc python3-dev), or install without compiled code: "
+                    "FASTNN_NO_EXT=1 pip install ."
+                )
+            isas = instruction_sets(compiler)
+            have = [f"-DFASTNN_HAVE_{isa}" for isa in isas]
+            folder = Path(self.build_temp, "kernels")
+            folder.mkdir(parents=True, exist_ok=True)
+            jobs = [(name, have, folder / f"{name}.o") for name in COMMON]
+            for isa in isas:
+                for bits in (32, 64):
+                    flags = [*ISAS[isa], f"-DFASTNN_BITS={bits}", f"-DFASTNN_ISA={isa}"]
+                    jobs += [(k, flags, folder / f"{k}.{isa}.{bits}.o") for k in KERNELS]
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                list(pool.map(lambda job: self.compile_kernel(compiler, *job), jobs))
+            return [str(target) for _, _, target in jobs]
+
+        def compile_kernel(self, compiler, name, flags, target):
+            command = [*compiler, *FLAGS, *flags, "-c", str(SRC / name), "-o", str(target)]
+            self.spawn(command)
+
+    return BuildKernels
+
+
+def extensions():
+    """One extension per door; the first holds all kernels, the others find them through it."""
+    import numpy
+
+    debug = os.environ.get("FASTNN_DEBUG_CYTHON") == "1"
+    doors = [
+        Extension(
+            f"fastnn._ext.{name}",
+            [str(EXT / f"{name}.pyx")],
+            include_dirs=[str(EXT), numpy.get_include()],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+            extra_compile_args=["-O2", "-g0", "-fvisibility=hidden"],
+            extra_link_args=[] if sys.platform == "darwin" else ["-Wl,-s"],
+            libraries=["m", "pthread"] if name == "_core" and os.name == "posix" else [],
+            depends=[str(path) for path in SRC.glob("*.[ch]")],
+        )
+        for name in DOORS
+    ]
+    for door in doors:
+        door.cython_directives = {
+            "language_level": "3",
+            "boundscheck": debug,
+            "wraparound": debug,
+            "initializedcheck": debug,
+            "cdivision": True,
+            "freethreading_compatible": True,
+        }
+    return doors
+
+
+if os.environ.get("FASTNN_NO_EXT") == "1":
+    setup()
+else:
+    setup(ext_modules=extensions(), cmdclass={"build_ext": define_build_ext()})
