@@ -55,7 +55,7 @@ def accepts(compiler, flags):
 
 
 def instruction_sets(compiler):
-    """Names of the instruction sets to build: the baseline, and on x86-64 what the compiler knows."""
+    """What to build: the baseline, and on x86-64 the instruction sets that the compiler knows."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return ["baseline"]
     found = []

@@ -162,6 +162,27 @@ def get_workspace() -> int:
     return policy.get().workspace or environment.workspace or DEFAULT_WORKSPACE
 
 
+def clear_workspace() -> int:
+    """Free the scratch memory that kernels keep between calls; returns the number of bytes.
+
+    At most four blocks of 64 MiB are kept. Calls that run in other threads keep theirs.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> freed = fastnn.clear_workspace()
+    >>> fastnn.clear_workspace()
+    0
+    """
+    from fastnn import _ext
+
+    if _ext.missing is not None:
+        return 0
+    from fastnn._ext import _core
+
+    return int(_core.clear_scratch())
+
+
 @contextmanager
 def scope(**changes: str | int | None) -> Iterator[None]:
     """Put `changes` to the policy in force until the block ends."""

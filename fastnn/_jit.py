@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import threading
@@ -13,34 +14,28 @@ from fastnn import _config
 OLDEST = (0, 61)
 
 _lock = threading.RLock()
-_started_in: int | None = None  # process that ran the first parallel kernel
+_started = False  # a parallel kernel ran in this process or in one that it was forked from
+_forked: str | None = None  # why it cannot run in this child
 
 
 def missing() -> str | None:
     """Why Numba code cannot run in this process, as a clause that fits after a colon, or None."""
-    if importlib.util.find_spec("numba") is None:
-        return "numba is not installed"
-    return _unusable() if "numba" not in _checked else _checked["numba"]
+    return _forked or _unusable()
 
 
-_checked: dict[str, str | None] = {}
-
-
+@functools.cache
 def _unusable() -> str | None:
     """Import Numba and try what can fail: its version and a place for its cache."""
+    if importlib.util.find_spec("numba") is None:
+        return "numba is not installed"
     try:
         import numba
     except Exception as error:  # an import of Numba against a wrong NumPy raises what it likes
-        why: str | None = f"numba does not import ({error})"
-    else:
-        version = tuple(int(v) for v in numba.__version__.split(".")[:2])
-        oldest = ".".join(map(str, OLDEST))
-        if version < OLDEST:
-            why = f"numba {numba.__version__} is too old, it must be {oldest} or newer"
-        else:
-            why = _cache_trouble()
-    _checked["numba"] = why
-    return why
+        return f"numba does not import ({error})"
+    version = tuple(int(v) for v in numba.__version__.split(".")[:2])
+    if version < OLDEST:
+        return f"numba {numba.__version__} is too old, it must be {'.'.join(map(str, OLDEST))}"
+    return _cache_trouble()
 
 
 def _cache_trouble() -> str | None:
@@ -82,9 +77,9 @@ def launch(compiled: Any, *args: Any) -> Any:
     """
     import numba
 
-    global _started_in
+    global _started
     with _lock:
-        _started_in = _started_in or os.getpid()
+        _started = True
         before = numba.get_num_threads()
         numba.set_num_threads(min(_config.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
         try:
@@ -95,14 +90,14 @@ def launch(compiled: Any, *args: Any) -> Any:
 
 def _after_fork_in_child() -> None:
     """GNU OpenMP kills a forked child that uses it after its parent did: refuse instead."""
-    global _lock
+    global _lock, _forked
     _lock = threading.RLock()
-    if _started_in is None:
+    if not _started:
         return
     import numba
 
     if numba.threading_layer() == "omp":
-        _checked["numba"] = (
+        _forked = (
             "this process was forked after Numba's OpenMP threads started, "
             "NUMBA_THREADING_LAYER=workqueue avoids it"
         )

@@ -39,6 +39,9 @@ _DEFAULT_RANK = {"cython": 1.0, "numba": 10.0, "naive": 10_000.0}
 
 _MEMO_LIMIT = 4096
 
+# How a front annotates its array parameters; `out` is not one of the call's arrays.
+_ARRAY_NOTES = ("Array", "Array | None")
+
 
 class Call(Protocol):
     """Everything about one call except the numbers. A hashable NamedTuple per family.
@@ -219,6 +222,8 @@ class Op(Generic[P, G]):
         The length of the longest sum of a call: it sets the tolerance of comparisons.
     exact
         Made of sums, products and comparisons only, hence bitwise comparable on small integers.
+    updates
+        Names of arrays that a call writes to (running statistics); all others are only read.
     """
 
     def __init__(
@@ -232,18 +237,24 @@ class Op(Generic[P, G]):
         terms: Callable[[Any], int],
         draw: Mapping[str, Draw] | None = None,
         exact: bool = True,
+        updates: Sequence[str] = (),
     ) -> None:
         self.front = front
         self.name = self.__name__ = front.__name__.removeprefix("_")
         self.__doc__ = front.__doc__
         self.__module__ = front.__module__
-        self.__signature__ = inspect.signature(front)
+        self.__signature__ = inspect.signature(front).replace(return_annotation=Array)
+        annotations = inspect.get_annotations(front)
+        self.array_names = tuple(
+            k for k, v in annotations.items() if str(v) in _ARRAY_NOTES and k != "out"
+        )
         self.grads = grads
         self.cases = cases
         self.errors = errors
         self.terms = terms
         self.draw = dict(draw or {})
         self.exact = exact
+        self.updates = tuple(updates)
         self._impls: list[Impl] = []
         self._memo: dict[Hashable, Impl] = {}
         family = front.__module__
@@ -256,7 +267,11 @@ class Op(Generic[P, G]):
         OPS[self.name] = self
 
     def __repr__(self) -> str:
-        return f"fastnn.{self.name}{self.__signature__}"
+        plain = [
+            p.replace(annotation=inspect.Parameter.empty)
+            for p in self.__signature__.parameters.values()
+        ]
+        return f"fastnn.{self.name}{inspect.Signature(plain)}"
 
     # -- calling ---------------------------------------------------------------------------------
 
@@ -284,9 +299,7 @@ class Op(Generic[P, G]):
         y, saved = impl.forward(call, *arrays, out=out, save=True)
         return y, Context(self, call, impl, saved)
 
-    def backward(
-        self, ctx: Context[G], dy: Array, *, needs: Sequence[str] | None = None
-    ) -> G:
+    def backward(self, ctx: Context[G], dy: Array, *, needs: Sequence[str] | None = None) -> G:
         """Gradients of the arrays named in `needs` (default: all), as the op's NamedTuple.
 
         The implementation that ran forward runs backward. Fields that are not needed are None
@@ -432,7 +445,7 @@ def _check_out(op: str, out: Any, call: Any, arrays: tuple[Array | None, ...]) -
     """`out` if a kernel can write to it directly, None if the result has to be copied there."""
     if not isinstance(out, np.ndarray):
         raise DtypeError(f"{op}: out is {type(out).__name__}; it must be an array")
-    if out.dtype != call.dtype:
+    if out.dtype.newbyteorder("=") != call.dtype:
         raise DtypeError(f"{op}: out is {out.dtype} but the result is {call.dtype}; same dtype")
     if out.shape != call.out:
         raise ShapeError(f"{op}: out has shape {out.shape}; the result has {call.out}")

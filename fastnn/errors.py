@@ -5,7 +5,15 @@ Each message is one sentence: *operation: what was given, with its numbers; the 
 
 from __future__ import annotations
 
-__all__ = ["DtypeError", "FastnnError", "OptionError", "ShapeError", "UnsupportedError"]
+__all__ = [
+    "DtypeError",
+    "FastnnError",
+    "FileError",
+    "OptionError",
+    "ShapeError",
+    "StateError",
+    "UnsupportedError",
+]
 
 
 class FastnnError(Exception):
@@ -26,3 +34,11 @@ class OptionError(FastnnError, ValueError):
 
 class UnsupportedError(FastnnError, NotImplementedError):
     """The implementation that was commanded cannot run this call; the text says why."""
+
+
+class StateError(FastnnError, RuntimeError):
+    """A call came out of turn, or a state dict has other names than the object it is for."""
+
+
+class FileError(FastnnError, OSError):
+    """A file does not hold what it must; the text names file, entry and rule."""

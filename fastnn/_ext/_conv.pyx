@@ -36,7 +36,9 @@ def im2col_forward(call, cnp.ndarray x not None, cnp.ndarray w not None, b, cnp.
     check(status)
 
 
-def im2col_backward_data(call, cnp.ndarray w not None, cnp.ndarray dy not None, cnp.ndarray dx not None):
+def im2col_backward_data(
+    call, cnp.ndarray w not None, cnp.ndarray dy not None, cnp.ndarray dx not None
+):
     """dx from w and dy."""
     cdef conv_args args
     cdef int status

@@ -57,7 +57,7 @@ cdef extern from "src/fastnn.h" nogil:
         double *mean
         double *var
         double eps
-        idx n, c, l
+        idx n, c, length "l"
         int training
         int threads
 

@@ -2,7 +2,9 @@
 
 cimport numpy as cnp
 
-from fastnn._ext._core cimport check, colsum_args, data, gemm_args, kernel_table, kernels, num_threads
+from fastnn._ext._core cimport (
+    check, colsum_args, data, gemm_args, kernel_table, kernels, num_threads
+)
 
 cnp.import_array()
 

@@ -8,7 +8,7 @@ cnp.import_array()
 
 
 cdef int fill(norm_args *args, tuple sizes, double eps, bint training, mean, var) except -1:
-    args.n, args.c, args.l = sizes
+    args.n, args.c, args.length = sizes
     args.eps = eps
     args.training = training
     args.mean, args.var = <double *>data(mean), <double *>data(var)

@@ -35,7 +35,9 @@ def max_forward(call, cnp.ndarray x not None, cnp.ndarray y not None, offset):
     check(status)
 
 
-def max_backward(call, cnp.ndarray offset not None, cnp.ndarray dy not None, cnp.ndarray dx not None):
+def max_backward(
+    call, cnp.ndarray offset not None, cnp.ndarray dy not None, cnp.ndarray dx not None
+):
     """dx from dy and the winners' places."""
     cdef pool_args args
     cdef int status

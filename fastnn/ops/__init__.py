@@ -1,3 +1,8 @@
 """The operations, a folder per family; one line each here."""
 
+from fastnn.ops.activation import relu as relu
 from fastnn.ops.conv import conv2d as conv2d
+from fastnn.ops.linear import linear as linear
+from fastnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
+from fastnn.ops.norm import batch_norm as batch_norm
+from fastnn.ops.pool import max_pool2d as max_pool2d

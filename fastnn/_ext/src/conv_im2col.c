@@ -7,11 +7,11 @@
 #include "gemm.h"
 #include "sums.h"
 
-enum { PIXELS = 128 };      /* of a chunk: with KC taps 128 KiB of float32, inside the second level */
-enum { TAP_ROWS = 192 };    /* rows of a chunk of columns that backward keeps */
-enum { FILTERS = 96 };      /* of a task of the weight gradient */
-enum { TAP_PANELS = 4 };    /* panels of taps of a task of the weight gradient */
-enum { SPLIT_TASKS = 12 };  /* with fewer tasks the weight gradient splits the batch too */
+enum { PIXELS = 128 };   /* of a chunk: with KC taps 128 KiB of float32, inside the second level */
+enum { TAP_ROWS = 192 }; /* rows of a chunk of columns that backward keeps */
+enum { FILTERS = 96 };   /* of a task of the weight gradient */
+enum { TAP_PANELS = 4 }; /* panels of taps of a task of the weight gradient */
+enum { SPLIT_TASKS = 12 }; /* with fewer tasks the weight gradient splits the batch too */
 
 typedef fastnn_conv_args conv;
 
@@ -50,7 +50,8 @@ static void gather_line(const conv *v, T *line, const T *x, idx tap, idx j0, idx
     for (idx p = j0 / v->Q, q = j0 % v->Q; j0 < j1; ++p, q = 0) {
         idx end = least(v->Q, q + (j1 - j0)), h = image_row(v, p, r);
         j0 += end - q;
-        idx lo = h < 0 ? end : least(most(first, q), end), hi = h < 0 ? end : most(least(last, end), lo);
+        idx lo = h < 0 ? end : least(most(first, q), end),
+            hi = h < 0 ? end : most(least(last, end), lo);
         for (; q < lo; ++q) *line++ = 0;
         const T *from = plane + h * v->W + shift;
         if (step == 1)
@@ -88,13 +89,13 @@ static inline idx chunk_start(const conv *v, idx chunks, idx i) {
 }
 static inline idx chunks_of(const conv *v, idx size) { return ceil_div(pixels(v), most(size, NR)); }
 
-/* -- forward -------------------------------------------------------------------------------------- */
+/* -- forward --------------------------------------------------------------------------------- */
 
 typedef struct {
     const conv *v;
-    idx k0, filters;     /* the filters of each group that are packed now */
-    idx chunks;          /* of pixels per image */
-    idx slab;            /* packed elements per group and k block */
+    idx k0, filters; /* the filters of each group that are packed now */
+    idx chunks;      /* of pixels per image */
+    idx slab;        /* packed elements per group and k block */
     T *packed;
     char *slots;
     size_t slot_bytes;
@@ -113,7 +114,8 @@ static void pack_weights_task(void *ctx, idx task, int slot) {
 static void forward_task(void *ctx, idx task, int slot) {
     const forward *it = ctx;
     const conv *v = it->v;
-    idx chunk = task % it->chunks, g = task / it->chunks % v->groups, n = task / it->chunks / v->groups;
+    idx chunk = task % it->chunks, g = task / it->chunks % v->groups,
+        n = task / it->chunks / v->groups;
     idx all = taps(v), blocks = k_blocks(all);
     idx j0 = chunk_start(v, it->chunks, chunk), j1 = chunk_start(v, it->chunks, chunk + 1);
     idx count = j1 - j0;
@@ -156,23 +158,25 @@ int FN(conv_im2col_forward)(const conv *v) {
     for (it.k0 = 0; it.k0 < filters(v) && status == FASTNN_OK; it.k0 += block) {
         it.filters = least(block, filters(v) - it.k0);
         double weights = (double)v->groups * (double)it.filters * (double)all;
-        status = fastnn_parallel_for(v->groups * blocks, pack_weights_task, &it, v->threads, weights / 2);
+        status = fastnn_parallel_for(v->groups * blocks, pack_weights_task, &it, v->threads,
+                                     weights / 2);
         if (status == FASTNN_OK)
-            status = fastnn_parallel_for(v->N * v->groups * it.chunks, forward_task, &it, v->threads,
-                                         weights * (double)v->N * (double)pixels(v) / 32);
+            status =
+                fastnn_parallel_for(v->N * v->groups * it.chunks, forward_task, &it, v->threads,
+                                    weights * (double)v->N * (double)pixels(v) / 32);
     }
     fastnn_scratch_release(memory);
     return status;
 }
 
-/* -- gradient of the image ------------------------------------------------------------------------ */
+/* -- gradient of the image ------------------------------------------------------------------- */
 
 /* dx = col2im(w^T dy). A task owns some channels of one image; rows of columns are (c, r, s). */
 typedef struct {
     const conv *v;
-    idx pieces, channels;  /* pieces of a group's channels, channels of a piece at most */
+    idx pieces, channels; /* pieces of a group's channels, channels of a piece at most */
     idx chunks;
-    idx slab;              /* packed elements per group, piece and k block */
+    idx slab; /* packed elements per group, piece and k block */
     T *packed;
     char *slots;
     size_t slot_bytes, columns_bytes;
@@ -204,7 +208,8 @@ static void pack_transposed_task(void *ctx, idx task, int slot) {
 static void backward_data_task(void *ctx, idx task, int slot) {
     const backward *it = ctx;
     const conv *v = it->v;
-    idx piece = task % it->pieces, g = task / it->pieces % v->groups, n = task / it->pieces / v->groups;
+    idx piece = task % it->pieces, g = task / it->pieces % v->groups,
+        n = task / it->pieces / v->groups;
     idx blocks = k_blocks(filters(v)), window = v->R * v->S;
     idx c0 = piece_start(it, piece), channels = piece_start(it, piece + 1) - c0;
     idx rows = channels * window, parts = row_blocks(rows), chunk_max = round_up(PIXELS, NR);
@@ -242,7 +247,7 @@ int FN(conv_im2col_backward_data)(const conv *v) {
     idx chunk_max = round_up(PIXELS, NR), depth = ceil_div(filters(v), blocks);
     backward it = {.v = v, .chunks = chunks_of(v, PIXELS)};
     /* One piece if images and groups are tasks enough: each piece packs dy again. */
-    it.pieces = least(channels, ceil_div(4 * v->threads, v->N * v->groups));
+    it.pieces = least(channels, ceil_div(4 * v->threads, most(1, v->N * v->groups)));
     if (v->threads == 1) it.pieces = 1;
     it.channels = ceil_div(channels, it.pieces);
     it.slab = packed_rows(it.channels * v->R * v->S, depth);
@@ -257,13 +262,13 @@ int FN(conv_im2col_backward_data)(const conv *v) {
     int status = fastnn_parallel_for(v->groups * it.pieces * blocks, pack_transposed_task, &it,
                                      v->threads, weights / 2);
     if (status == FASTNN_OK)
-        status = fastnn_parallel_for(v->N * v->groups * it.pieces, backward_data_task, &it, v->threads,
-                                     weights * (double)v->N * (double)pixels(v) / 32);
+        status = fastnn_parallel_for(v->N * v->groups * it.pieces, backward_data_task, &it,
+                                     v->threads, weights * (double)v->N * (double)pixels(v) / 32);
     fastnn_scratch_release(memory);
     return status;
 }
 
-/* -- gradient of the filters and of the bias ------------------------------------------------------ */
+/* -- gradient of the filters and of the bias ------------------------------------------------- */
 
 /* dw[k, tap] = sum over n and pixels of dy[k, pixel] x[tap, pixel]. A task owns some filters and
  * taps of a group. With few such tasks the batch is split too, into parts that follow from the
@@ -283,7 +288,8 @@ static void backward_filter_task(void *ctx, idx task, int slot) {
     idx split = task / per_split, rest = task % per_split;
     idx tp = rest % it->tap_parts, fp = rest / it->tap_parts % it->filter_parts;
     idx g = rest / it->tap_parts / it->filter_parts;
-    idx f0 = part(filters(v), it->filter_parts, fp), m = part(filters(v), it->filter_parts, fp + 1) - f0;
+    idx f0 = part(filters(v), it->filter_parts, fp),
+        m = part(filters(v), it->filter_parts, fp + 1) - f0;
     idx panels = ceil_div(all, NR);
     idx t0 = part(panels, it->tap_parts, tp) * NR;
     idx count = least(part(panels, it->tap_parts, tp + 1) * NR, all) - t0;
@@ -326,7 +332,8 @@ static void add_splits_task(void *ctx, idx k, int slot) {
 static void bias_task(void *ctx, idx k, int slot) {
     const conv *v = ctx;
     double sum = 0;
-    for (idx n = 0; n < v->N; ++n) sum += row_sum((const T *)v->dy + (n * v->K + k) * pixels(v), pixels(v));
+    for (idx n = 0; n < v->N; ++n)
+        sum += row_sum((const T *)v->dy + (n * v->K + k) * pixels(v), pixels(v));
     ((T *)v->db)[k] = (T)sum;
     (void)slot;
 }
@@ -339,13 +346,14 @@ int FN(conv_im2col_backward_filter)(const conv *v) {
     }
     if (!v->dw) return FASTNN_OK;
     idx all = taps(v), panels = ceil_div(all, NR);
-    weights it = {.v = v, .filter_parts = ceil_div(filters(v), FILTERS),
+    weights it = {.v = v,
+                  .filter_parts = ceil_div(filters(v), FILTERS),
                   .tap_parts = ceil_div(panels, TAP_PANELS)};
     idx tasks = v->groups * it.filter_parts * it.tap_parts;
     it.splits = least(v->N, ceil_div(SPLIT_TASKS, tasks));
     idx count = least(TAP_PANELS, panels) * NR;
-    it.slot_bytes = line_bytes(round_up(packed_rows(least(filters(v), FILTERS), KC), VL) + count * KC +
-                               VL + NR * KC);
+    it.slot_bytes = line_bytes(round_up(packed_rows(least(filters(v), FILTERS), KC), VL) +
+                               count * KC + VL + NR * KC);
     size_t sums_bytes = it.splits > 1 ? line_bytes(it.splits * v->K * all) : 0;
     char *memory = fastnn_scratch(sums_bytes + (size_t)v->threads * it.slot_bytes);
     if (!memory) return FASTNN_NOMEM;

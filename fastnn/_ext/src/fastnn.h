@@ -99,9 +99,9 @@ typedef struct {
     int threads;
 } fastnn_relu_args;
 
-/* Softmax cross-entropy of rows x[n,c] against labels[n]: `loss` is float64[n], `state` float64[n,2]
- * holds a row's maximum and 1 / sum of exp(x - maximum). Backward, from it:
- * dx = (softmax(x) - onehot) * scale[n]. */
+/* Softmax cross-entropy of rows x[n,c] against labels[n]: `loss` is float64[n], `state`
+ * float64[n,2] holds a row's maximum and 1 / sum of exp(x - maximum). Backward, from it: dx =
+ * (softmax(x) - onehot) * scale[n]. */
 typedef struct {
     const void *x;
     const int64_t *labels;

@@ -6,11 +6,11 @@ enum { NC = 4096 };
 
 typedef struct {
     const fastnn_gemm_args *args;
-    idx k0, k, j0, n;                /* the block of k and of columns in work */
-    idx row_parts, column_parts;     /* how c is cut into tasks */
+    idx k0, k, j0, n;            /* the block of k and of columns in work */
+    idx row_parts, column_parts; /* how c is cut into tasks */
     int last;
-    T *b;                            /* packed, shared */
-    char *slots;                     /* packed a, one piece per slot */
+    T *b;        /* packed, shared */
+    char *slots; /* packed a, one piece per slot */
     size_t slot_bytes;
 } product;
 
@@ -75,7 +75,7 @@ int FN(gemm)(const fastnn_gemm_args *g) {
     return status;
 }
 
-/* -- column sums ---------------------------------------------------------------------------------- */
+/* -- column sums ----------------------------------------------------------------------------- */
 
 enum { COLUMNS = 64 };
 

@@ -10,17 +10,17 @@
 
 #include "simd.h"
 
-/* A panel of b takes KC*NR elements: 16 KiB on AVX2 and 32 KiB on AVX-512, within the first level. */
+/* A panel of b takes KC*NR elements: 16 KiB on AVX2, 32 KiB on AVX-512, inside the first level. */
 enum { KC = 256 };
 
 static inline idx k_blocks(idx k) { return ceil_div(k, KC); }
 
-/* -- the tile: rows x (1 or 2 vectors) ---------------------------------------------------------- */
+/* -- the tile: rows x (1 or 2 vectors) ------------------------------------------------------- */
 
 typedef struct {
-    int accumulate;        /* add to what c holds */
-    const T *row_bias;     /* added to every element of a row; NULL: none */
-    const T *column_bias;  /* added to every element of a column; NULL: none */
+    int accumulate;       /* add to what c holds */
+    const T *row_bias;    /* added to every element of a row; NULL: none */
+    const T *column_bias; /* added to every element of a column; NULL: none */
 } epilogue;
 
 static inline void finish(T *c, vec v, const epilogue *e, idx row, idx column) {
@@ -45,8 +45,12 @@ static inline void finish(T *c, vec v, const epilogue *e, idx row, idx column) {
 #define ROWS_12(M) ROWS_11(M) M(11)
 
 #define ZERO(i) vec x##i = {0}, y##i = {0};
-#define STEP(i) x##i += a[i] * b0; y##i += a[i] * b1;
-#define PUT(i) finish(c + i * ldc, x##i, e, i, 0); finish(c + i * ldc + VL, y##i, e, i, VL);
+#define STEP(i)                                                                                    \
+    x##i += a[i] * b0;                                                                             \
+    y##i += a[i] * b1;
+#define PUT(i)                                                                                     \
+    finish(c + i * ldc, x##i, e, i, 0);                                                            \
+    finish(c + i * ldc + VL, y##i, e, i, VL);
 #define ZERO_NARROW(i) vec x##i = {0};
 #define STEP_NARROW(i) x##i += a[i] * b0;
 #define PUT_NARROW(i) finish(c + i * ldc, x##i, e, i, 0);
@@ -56,21 +60,21 @@ typedef void tile(idx k, const T *a, const T *b, T *c, idx ldc, const epilogue *
 #define TILE(m)                                                                                    \
     static void tile_##m(idx k, const T *restrict a, const T *restrict b, T *c, idx ldc,           \
                          const epilogue *e) {                                                      \
-        ROWS_##m(ZERO)                                                                             \
+        ROWS_##m(ZERO);                                                                            \
         for (; k > 0; --k, a += m, b += NR) {                                                      \
             vec b0 = load(b), b1 = load(b + VL);                                                   \
-            ROWS_##m(STEP)                                                                         \
+            ROWS_##m(STEP);                                                                        \
         }                                                                                          \
-        ROWS_##m(PUT)                                                                              \
+        ROWS_##m(PUT);                                                                             \
     }                                                                                              \
     static void narrow_##m(idx k, const T *restrict a, const T *restrict b, T *c, idx ldc,         \
                            const epilogue *e) {                                                    \
-        ROWS_##m(ZERO_NARROW)                                                                      \
+        ROWS_##m(ZERO_NARROW);                                                                     \
         for (; k > 0; --k, a += m, b += VL) {                                                      \
             vec b0 = load(b);                                                                      \
-            ROWS_##m(STEP_NARROW)                                                                  \
+            ROWS_##m(STEP_NARROW);                                                                 \
         }                                                                                          \
-        ROWS_##m(PUT_NARROW)                                                                       \
+        ROWS_##m(PUT_NARROW);                                                                      \
     }
 
 TILE(1)
@@ -94,7 +98,7 @@ TILE(12)
 
 #define BOTH(m) {narrow_##m, tile_##m}
 static tile *const tiles[MR + 1][2] = {
-    {0, 0}, BOTH(1), BOTH(2), BOTH(3), BOTH(4),
+    {0, 0},  BOTH(1),  BOTH(2),  BOTH(3),  BOTH(4),
 #if MR > 4
     BOTH(5), BOTH(6),
 #endif
@@ -106,7 +110,7 @@ static tile *const tiles[MR + 1][2] = {
 #endif
 };
 
-/* -- panels ------------------------------------------------------------------------------------- */
+/* -- panels ---------------------------------------------------------------------------------- */
 
 /* Rows are cut evenly: 16 rows are 8 + 8, never 12 + 4. */
 static inline idx row_panels(idx m) { return ceil_div(m, MR); }
@@ -157,7 +161,9 @@ static inline void transpose(vec *v) {
 /* to[k][width] from `rows` <= width lines of `from`, each contiguous along k; missing rows are 0.
  * Whole vectors are stored in ascending order, so what one store writes too much the next mends. */
 static inline void pack_lines(T *to, idx width, const T *from, idx rows, idx line, idx k) {
-    enum { GROUPS = (MR > 2 * (VB / sizeof(T)) ? MR : 2 * (VB / sizeof(T))) / (VB / sizeof(T)) + 1 };
+    enum {
+        GROUPS = (MR > 2 * (VB / sizeof(T)) ? MR : 2 * (VB / sizeof(T))) / (VB / sizeof(T)) + 1
+    };
     idx groups = ceil_div(width, VL), k0 = 0;
     for (; k0 + VL <= k; k0 += VL) {
         vec v[GROUPS][VB / sizeof(T)];
@@ -172,8 +178,7 @@ static inline void pack_lines(T *to, idx width, const T *from, idx rows, idx lin
             for (idx g = 0; g < groups; ++g) store(to + (k0 + i) * width + g * VL, v[g][i]);
     }
     for (; k0 < k; ++k0)
-        for (idx i = 0; i < width; ++i)
-            to[k0 * width + i] = i < rows ? from[i * line + k0] : (T)0;
+        for (idx i = 0; i < width; ++i) to[k0 * width + i] = i < rows ? from[i * line + k0] : (T)0;
 }
 
 /* to[k][width] from k lines of `from`, each `columns` <= width contiguous elements; the rest 0. */
@@ -210,7 +215,8 @@ static inline void pack_a(T *to, const T *from, idx m, idx k, idx row, idx colum
 }
 
 /* One panel of b, element (k, j) at from[k*row + j*column], `columns` of them. */
-static inline void pack_b_panel(T *to, idx width, const T *from, idx k, idx columns, idx row, idx column) {
+static inline void pack_b_panel(T *to, idx width, const T *from, idx k, idx columns, idx row,
+                                idx column) {
     if (column == 1)
         pack_columns(to, width, from, columns, row, k);
     else if (row == 1)
@@ -222,7 +228,8 @@ static inline void pack_b_panel(T *to, idx width, const T *from, idx k, idx colu
 }
 
 /* c[m,n] (+)= a b from packed operands, k deep. */
-static inline void multiply(idx m, idx n, idx k, const T *a, const T *b, T *c, idx ldc, epilogue whole) {
+static inline void multiply(idx m, idx n, idx k, const T *a, const T *b, T *c, idx ldc,
+                            epilogue whole) {
     idx panels = row_panels(m);
     for (idx j = 0; j < n; j += NR) {
         idx columns = least(n - j, NR), width = panel_width(n, j);

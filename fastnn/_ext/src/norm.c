@@ -11,7 +11,9 @@ enum { COLUMNS = 32 };
 typedef fastnn_norm_args norm;
 
 static inline double count(const norm *v) { return (double)v->n * (double)v->l; }
-static inline double weight(const norm *v, idx c) { return v->w ? (double)((const T *)v->w)[c] : 1; }
+static inline double weight(const norm *v, idx c) {
+    return v->w ? (double)((const T *)v->w)[c] : 1;
+}
 static inline double shift(const norm *v, idx c) { return v->b ? (double)((const T *)v->b)[c] : 0; }
 
 static void set_gradients(const norm *v, idx c, double dw, double db) {
@@ -19,7 +21,7 @@ static void set_gradients(const norm *v, idx c, double dw, double db) {
     if (v->db) ((T *)v->db)[c] = (T)db;
 }
 
-/* -- l > 1: a task is one channel ----------------------------------------------------------------- */
+/* -- l > 1: a task is one channel ------------------------------------------------------------ */
 
 static inline const T *row_of(const norm *v, const void *x, idx n, idx c) {
     return (const T *)x + (n * v->c + c) * v->l;
@@ -71,7 +73,7 @@ static void backward_channel(void *ctx, idx c, int slot) {
     (void)slot;
 }
 
-/* -- l = 1: a task is COLUMNS channels, rows are the samples --------------------------------------- */
+/* -- l = 1: a task is COLUMNS channels, rows are the samples ----------------------------------- */
 
 static void forward_columns(void *ctx, idx task, int slot) {
     const norm *v = ctx;
@@ -137,11 +139,13 @@ static void backward_columns(void *ctx, idx task, int slot) {
 int FN(batch_norm_forward)(const norm *v) {
     double cost = count(v) * (double)v->c / 2;
     if (v->l > 1) return fastnn_parallel_for(v->c, forward_channel, (void *)v, v->threads, cost);
-    return fastnn_parallel_for(ceil_div(v->c, COLUMNS), forward_columns, (void *)v, v->threads, cost);
+    return fastnn_parallel_for(ceil_div(v->c, COLUMNS), forward_columns, (void *)v, v->threads,
+                               cost);
 }
 
 int FN(batch_norm_backward)(const norm *v) {
     double cost = count(v) * (double)v->c / 2;
     if (v->l > 1) return fastnn_parallel_for(v->c, backward_channel, (void *)v, v->threads, cost);
-    return fastnn_parallel_for(ceil_div(v->c, COLUMNS), backward_columns, (void *)v, v->threads, cost);
+    return fastnn_parallel_for(ceil_div(v->c, COLUMNS), backward_columns, (void *)v, v->threads,
+                               cost);
 }

@@ -29,7 +29,7 @@
 #endif
 
 enum { MAX_WORKERS = 255 };
-enum { SPINS = 4000 };             /* about 20 to 40 us awake after a region, then sleep */
+enum { SPINS = 4000 };               /* about 20 to 40 us awake after a region, then sleep */
 static const double SERIAL_NS = 6e4; /* below this a second thread gains less than its wake-up */
 static const uint64_t CHECK_NS = 50u * 1000 * 1000;
 static const uint32_t CLOSED = UINT32_MAX;
@@ -53,7 +53,7 @@ static int (*interrupt_check)(void);
 
 void fastnn_set_interrupt_check(int (*check)(void)) { interrupt_check = check; }
 
-/* -- what differs between systems: sleeping on a word, the clock, starting a thread ------------ */
+/* -- what differs between systems: sleeping on a word, the clock, starting a thread ---------- */
 
 #if defined(_WIN32)
 static void sleep_while(_Atomic uint32_t *word, uint32_t value) {
@@ -99,7 +99,7 @@ static inline void relax(void) {
 #endif
 }
 
-/* -- claiming ---------------------------------------------------------------------------------- */
+/* -- claiming -------------------------------------------------------------------------------- */
 
 /* Run claimed tasks until there are none. The fields are read before the claim: if the claim
  * succeeds, the ticket did not change in between, hence neither did they. */
@@ -187,7 +187,7 @@ void fastnn_threads_init(void) {
 #endif
 }
 
-/* -- regions ----------------------------------------------------------------------------------- */
+/* -- regions --------------------------------------------------------------------------------- */
 
 static int run_serially(idx ntasks, fastnn_task fn, void *ctx) {
     int nested = inside;

@@ -18,9 +18,20 @@ static inline vec vexp(vec x) {
     const T low = -746., high = 710., magic = 6755399441055744.; /* 1.5 * 2^52 */
     const T ln2_high = 0x1.62e42fefa38p-1, ln2_low = 0x1.ef35793c7673p-45;
     const int mantissa = 52, bias = 1023;
-    static const T term[] = {1. / 6227020800, 1. / 479001600, 1. / 39916800, 1. / 3628800,
-                             1. / 362880, 1. / 40320, 1. / 5040, 1. / 720, 1. / 120, 1. / 24,
-                             1. / 6, .5, 1., 1.};
+    static const T term[] = {1. / 6227020800,
+                             1. / 479001600,
+                             1. / 39916800,
+                             1. / 3628800,
+                             1. / 362880,
+                             1. / 40320,
+                             1. / 5040,
+                             1. / 720,
+                             1. / 120,
+                             1. / 24,
+                             1. / 6,
+                             .5,
+                             1.,
+                             1.};
     const int terms = 14;
 #endif
     x = select(x < splat(low), splat(low), x);
@@ -31,7 +42,8 @@ static inline vec vexp(vec x) {
     vec p = splat(term[0]);
     for (int i = 1; i < terms; ++i) p = p * r + splat(term[i]);
     ivec whole = (ivec)shifted - (ivec)splat(magic), half = whole >> 1;
-    vec scale1 = (vec)((half + bias) << mantissa), scale2 = (vec)((whole - half + bias) << mantissa);
+    vec scale1 = (vec)((half + bias) << mantissa),
+        scale2 = (vec)((whole - half + bias) << mantissa);
     return p * scale1 * scale2;
 }
 

@@ -18,7 +18,7 @@ static T row_max(const T *x, idx c) {
     return nan ? (T)NAN : best;
 }
 
-/* Sum of exp(x[i] - top), in index order of whole vectors; the last one is padded with exp(-inf). */
+/* Sum of exp(x[i] - top), in index order of whole vectors; the last one is padded with -inf. */
 static double exp_sum(const T *x, idx c, T top) {
     double sum = 0;
     for (idx i = 0; i < c; i += VL) {

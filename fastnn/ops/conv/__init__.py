@@ -129,9 +129,14 @@ def _describe(
 ) -> ConvCall:
     """The `ConvCall` of checked options; every rule about sizes is here, for any rank."""
     axes = letters.split()
-    for name, sizes, layout in (("x", x, f"N C {letters}"), ("w", w, f"K C/groups {'R S'[-len(letters):]}")):
+    for name, sizes, layout in (
+        ("x", x, f"N C {letters}"),
+        ("w", w, f"K C/groups {'R S'[-len(letters) :]}"),
+    ):
         if len(sizes) != 2 + len(axes):
-            raise ShapeError(f"{op}: {name} has {len(sizes)} axes, shape {sizes}; it must be {layout}")
+            raise ShapeError(
+                f"{op}: {name} has {len(sizes)} axes, shape {sizes}; it must be {layout}"
+            )
     _check.positive_sizes(op, "x", x[1:], f"C {letters}")
     _check.positive_sizes(op, "w", w, "K C/groups and the window")
     if x[1] != w[1] * groups:

@@ -81,11 +81,17 @@ def terms(call: ConvCall) -> int:
 
 def conv2d_cases() -> Iterator[Case]:
     """Cases of conv2d; sizes differ along every pair of axes that could be swapped."""
-    yield case("core", x=shape(2, 3, 9, 8), w=shape(5, 3, 4, 2), b=shape(5), stride=(2, 1), padding=(1, 0))
+    yield case(
+        "core", x=shape(2, 3, 9, 8), w=shape(5, 3, 4, 2), b=shape(5), stride=(2, 1), padding=(1, 0)
+    )
     yield case("core", x=shape(3, 2, 6, 7), w=shape(4, 2, 3, 3), padding=1)
-    yield case("core", x=shape(1, 4, 7, 11), w=shape(6, 2, 2, 3), b=shape(6), groups=2, padding="same")
+    yield case(
+        "core", x=shape(1, 4, 7, 11), w=shape(6, 2, 2, 3), b=shape(6), groups=2, padding="same"
+    )
     yield case("core", x=shape(2, 6, 5, 9), w=shape(6, 1, 3, 2), groups=6, padding=((1, 0), (2, 1)))
-    yield case("core", x=shape(2, 3, 11, 13), w=shape(7, 3, 3, 2), b=shape(7), dilation=(2, 3), padding=2)
+    yield case(
+        "core", x=shape(2, 3, 11, 13), w=shape(7, 3, 3, 2), b=shape(7), dilation=(2, 3), padding=2
+    )
     yield case("core", x=shape(2, 5, 4, 6), w=shape(3, 5, 1, 1), b=shape(3))
     yield case("core", x=shape(2, 3, 8, 9), w=shape(4, 3, 1, 1), stride=(2, 3))
     yield case("core", x=shape(1, 1, 1, 1), w=shape(1, 1, 1, 1), b=shape(1))
@@ -100,7 +106,9 @@ def conv2d_cases() -> Iterator[Case]:
     yield case("edge", x=shape(1, 400, 3, 4), w=shape(25, 400, 2, 1), b=shape(25))
     h, peers = "CS231n's timing cell (system H)", "the peers' table"
     yield _bench("seed_fast", h, (100, 3, 31, 31), (25, 3, 3, 3), stride=2, padding=1)
-    yield _bench("seed_3layer", "CS231n's ThreeLayerConvNet", (50, 3, 32, 32), (32, 3, 7, 7), padding=3)
+    yield _bench(
+        "seed_3layer", "CS231n's ThreeLayerConvNet", (50, 3, 32, 32), (32, 3, 7, 7), padding=3
+    )
     yield _bench("cifar5x5", peers, (64, 3, 32, 32), (32, 3, 5, 5), padding=2)
     yield _bench("cifar3x3b", peers, (64, 32, 32, 32), (16, 32, 3, 3), padding=1)
     yield _bench("chal2", peers, (64, 16, 16, 16), (32, 16, 3, 3), padding=1)
@@ -111,14 +119,18 @@ def conv2d_cases() -> Iterator[Case]:
     yield _bench("res7", "ResNet-50 conv5_x", (16, 512, 7, 7), (512, 512, 3, 3), padding=1)
     yield _bench("stem7x7", "ResNet-50 conv1", (8, 3, 224, 224), (64, 3, 7, 7), stride=2, padding=3)
     yield _bench("pw14", "ResNet-50 conv4_x, last 1x1", (16, 256, 14, 14), (1024, 256, 1, 1))
-    yield _bench("dw28", "depthwise block", (16, 128, 28, 28), (128, 1, 3, 3), padding=1, groups=128)
-    yield _bench("b1res28", "ResNet-50 conv3_x, one image", (1, 128, 28, 28), (128, 128, 3, 3), padding=1)
-    yield _bench("down", "ResNet-50, strided 3x3", (16, 64, 56, 56), (128, 64, 3, 3), stride=2, padding=1)
+    yield _bench(
+        "dw28", "depthwise block", (16, 128, 28, 28), (128, 1, 3, 3), padding=1, groups=128
+    )
+    yield _bench(
+        "b1res28", "ResNet-50 conv3_x, one image", (1, 128, 28, 28), (128, 128, 3, 3), padding=1
+    )
+    yield _bench(
+        "down", "ResNet-50, strided 3x3", (16, 64, 56, 56), (128, 64, 3, 3), stride=2, padding=1
+    )
 
 
-def _bench(
-    name: str, source: str, x: tuple[int, ...], w: tuple[int, ...], **options: Any
-) -> Case:
+def _bench(name: str, source: str, x: tuple[int, ...], w: tuple[int, ...], **options: Any) -> Case:
     return case(
         "bench", name=name, source=source, x=shape(*x), w=shape(*w), b=shape(w[0]), **options
     )
@@ -146,8 +158,12 @@ def conv2d_errors() -> Iterator[Bad]:
     yield Bad({"x": x, "w": w, "dilation": True}, DtypeError, r"dilation=True")
     yield Bad({"x": x, "w": w, "padding": -1}, ShapeError, r"padding=-1.*at least 0")
     yield Bad({"x": x, "w": w, "padding": "full"}, OptionError, r"padding='full'.*same, valid")
-    yield Bad({"x": x, "w": w, "padding": "same", "stride": 2}, ShapeError, r"same.*stride.*\(2, 2\)")
-    yield Bad({"x": x, "w": w, "padding": ((1, 2, 3), 0)}, ShapeError, r"\(1, 2, 3\).*before, after")
+    yield Bad(
+        {"x": x, "w": w, "padding": "same", "stride": 2}, ShapeError, r"same.*stride.*\(2, 2\)"
+    )
+    yield Bad(
+        {"x": x, "w": w, "padding": ((1, 2, 3), 0)}, ShapeError, r"\(1, 2, 3\).*before, after"
+    )
     yield Bad({"x": x[:, :, :2], "w": w}, ShapeError, r"H=2.*window.*3")
     yield Bad({"x": x, "w": w, "dilation": (1, 5)}, ShapeError, r"W=5.*window.*6")
     yield Bad({"x": x[:, :, :, :0], "w": w, "padding": 3}, ShapeError, r"at least 1")

@@ -1,0 +1,88 @@
+"""fastnn explain: which implementation would run a call of given shapes."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from typing import Any
+
+from fastnn import testing
+from fastnn._cases import Case
+from fastnn.dispatch import OPS, Op
+from fastnn.errors import OptionError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments; one per name of an array that some operation takes."""
+    parser.allow_abbrev = False
+    parser.epilog = (
+        "example: fastnn explain conv2d --x 2,3,8,8 --w 4,3,3,3 --option stride=2; "
+        "without shapes, the operation's first benchmark case is taken"
+    )
+    parser.add_argument("op", choices=list(OPS), metavar="OP", help=", ".join(OPS))
+    for name in sorted({name for op in OPS.values() for name in arrays_of(op)}):
+        parser.add_argument(f"--{name}", dest=f"array_{name}", type=_sizes, metavar="N,C,...")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        type=_option,
+        metavar="KEY=VALUE",
+        help="an option as Python would write it; may be repeated",
+    )
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the explanation."""
+    op = OPS[args.op]
+    options = dict(args.option)
+    given = {
+        name.removeprefix("array_"): sizes
+        for name, sizes in vars(args).items()
+        if name.startswith("array_") and sizes is not None
+    }
+    strangers = sorted(set(given) - set(arrays_of(op)))
+    if strangers:
+        raise OptionError(
+            f"explain: {op.name} takes no array {', '.join(strangers)}; "
+            f"it takes {', '.join(arrays_of(op))}"
+        )
+    strangers = sorted(set(options) - set(op.__signature__.parameters))
+    if strangers:
+        raise OptionError(f"explain: {op.name} has no option {', '.join(strangers)}; see help")
+    case = Case("edge", given, options) if given else _example(op, options)
+    print(op.explain(**testing.draw(op, case, args.dtype)))
+    return 0
+
+
+def arrays_of(op: Op[..., Any]) -> list[str]:
+    """Names of the arrays that `op` computes with, in the order of its signature."""
+    parameters = op.__signature__.parameters.values()
+    return [p.name for p in parameters if "Array" in str(p.annotation) and p.name != "out"]
+
+
+def _example(op: Op[..., Any], options: dict[str, Any]) -> Case:
+    case = next(case for case in op.cases() if case.kind == "bench")
+    print(f"no shapes given: benchmark case {case.name} ({case.source})")
+    return case._replace(options={**case.options, **options})
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(size) for size in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a shape like 2,3,8,8") from None
+    if min(sizes) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} has a negative size")
+    return sizes
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like stride=2")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value  # a bare word is a string: padding=same

@@ -1,0 +1,55 @@
+"""Ring 3: every implementation of every operation against naive."""
+
+import numpy as np
+import pytest
+from conftest import skip_if_refused
+
+from fastnn import testing
+
+
+def test_agrees_with_naive(op, case, dtype, impl):
+    arguments = testing.draw(op, case, dtype)
+    skip_if_refused(op, impl, op.front(**arguments)[0])
+    testing.check_impl(op, impl, case, dtype)
+
+
+@pytest.mark.parametrize("name", testing.LAYOUTS)
+def test_memory_layouts_change_nothing(op, name):
+    """Every array in another layout, dy too: the same bits from every implementation."""
+    case = next(c for c in op.cases() if c.kind == "core")
+    for dtype in ("float32", "float64"):
+        arguments = testing.draw(op, case, dtype)
+        call = op.front(**arguments)[0]
+        dy = testing.draw_dy(call)
+        moved = {
+            k: testing.layout(v, name) if isinstance(v, np.ndarray) and k not in op.updates else v
+            for k, v in arguments.items()
+        }
+        for impl in op.impls:
+            if op.impl(impl).supports(call) is not None:
+                continue
+            plain = {k: v.copy() if k in op.updates else v for k, v in arguments.items()}
+            y, ctx = op.forward(**plain, backend=impl)
+            grads = op.backward(ctx, dy)
+            again = {k: v.copy() if k in op.updates else v for k, v in moved.items()}
+            y2, ctx2 = op.forward(**again, backend=impl)
+            grads2 = op.backward(ctx2, testing.layout(dy, name))
+            assert np.array_equal(y, y2)
+            for a, b in zip(grads, grads2, strict=True):
+                assert (a is None and b is None) or np.array_equal(a, b)
+
+
+def test_core_cases_cover_every_option(op):
+    """An option that no core case sets would be tested by nobody."""
+    known = set(op.__signature__.parameters) - set(op.array_names) - {"out", "backend"}
+    used = set().union(*(c.options for c in op.cases() if c.kind == "core"))
+    assert known - used == set()
+
+
+def test_every_core_case_runs_on_compiled_code_without_being_asked(op, case):
+    """No silent fall to a slower backend for plain float32 and float64 input."""
+    for dtype in ("float32", "float64"):
+        call = op.front(**testing.draw(op, case, dtype))[0]
+        best = op.impl(op.impls[0])
+        if best.supports(call) is None:
+            assert op.explain_call(call).chosen.startswith(best.backend)

@@ -1,0 +1,65 @@
+"""Bad calls: the right error with the numbers in it, before anything is written, on any backend."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import testing
+
+
+def test_error_names_the_numbers(op, bad):
+    arrays = {k: v for k, v in bad.arguments.items() if isinstance(v, np.ndarray)}
+    before = {k: v.copy() for k, v in arrays.items()}
+    with pytest.raises(bad.error, match=bad.match) as caught:
+        op(**bad.arguments)
+    assert isinstance(caught.value, fastnn.FastnnError)
+    text = str(caught.value)
+    assert text.startswith(f"{op.name}: ") and "\n" not in text
+    for k, v in arrays.items():
+        assert np.array_equal(v, before[k], equal_nan=v.dtype.kind in "fc"), f"{k} was written to"
+
+
+def test_errors_are_the_same_on_every_backend(op, bad):
+    if "backend" in bad.arguments:
+        return
+    for backend in fastnn.dispatch.BACKENDS:
+        with pytest.raises(bad.error, match=bad.match):
+            op.forward(**bad.arguments, backend=backend)
+
+
+def test_at_least_twelve_error_cases(op):
+    assert len(list(op.errors())) >= 12
+
+
+def test_backward_checks_its_arguments(op):
+    case = next(c for c in op.cases() if c.kind == "core")
+    y, ctx = op.forward(**testing.draw(op, case, "float32"))
+    other = next(o for o in fastnn.dispatch.OPS.values() if o is not op)
+    with pytest.raises(fastnn.DtypeError, match=f"must come from {op.name}.forward"):
+        op.backward(None, y)
+    with pytest.raises(fastnn.DtypeError, match=f"must come from {other.name}.forward"):
+        other.backward(ctx, y)
+    with pytest.raises(fastnn.DtypeError, match="dy is float64 but x is float32"):
+        op.backward(ctx, y.astype(np.float64))
+    with pytest.raises(fastnn.ShapeError, match="dy has shape"):
+        op.backward(ctx, np.ones((*y.shape, 2), np.float32))
+    with pytest.raises(fastnn.OptionError, match=r"needs=.*names from"):
+        op.backward(ctx, y, needs=("nothing",))
+    with pytest.raises(fastnn.OptionError, match="needs='x'"):
+        op.backward(ctx, y, needs="x")
+
+
+def test_masked_arrays_and_objects_are_refused():
+    masked = np.ma.masked_array(np.ones((2, 3)), mask=False)
+    with pytest.raises(fastnn.DtypeError, match="masked"):
+        fastnn.relu(masked)
+    with pytest.raises(fastnn.DtypeError, match="dtype object"):
+        fastnn.relu(np.array([None]))
+    with pytest.raises(fastnn.DtypeError, match="dtype complex64"):
+        fastnn.relu(np.ones(2, np.complex64))
+
+
+def test_sizes_beyond_memory_are_memory_errors_not_crashes():
+    huge = np.broadcast_to(np.float32(1), (1, 1, 2**20, 2**20))
+    with pytest.raises(MemoryError):
+        fastnn.conv2d(huge, np.ones((1, 1, 1, 1), np.float32))

@@ -1,0 +1,182 @@
+"""Ring 4: what must hold for any numbers: bits, threads, batches, sharing, `out` and `needs`."""
+
+import hashlib
+import threading
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import testing
+
+COMPILED = fastnn.dispatch.unavailable("cython") is None
+# Large enough for the pool to take part: more than 60 us of work on one thread.
+BIG = {
+    "conv2d": [
+        {"x": (5, 16, 20, 21), "w": (24, 16, 3, 3), "b": (24,), "padding": 1},
+        {"x": (1, 6, 40, 33), "w": (12, 3, 5, 4), "b": (12,), "stride": 2, "groups": 2},
+        {"x": (3, 2, 17, 16), "w": (3, 2, 3, 3), "b": (3,), "dilation": 2},
+        {"x": (2, 300, 9, 9), "w": (40, 300, 1, 1)},
+    ],
+    "max_pool2d": [{"x": (8, 16, 32, 30), "kernel_size": 3, "stride": 2, "padding": 1}],
+    "batch_norm": [
+        {"x": (8, 24, 21, 20), "w": (24,), "b": (24,), "training": True},
+        {"x": (300, 257), "w": (257,), "b": (257,), "training": True},
+    ],
+    "linear": [
+        {"x": (70, 300), "w": (150, 300), "b": (150,)},
+        {"x": (300, 33), "w": (700, 33)},
+    ],
+    "relu": [{"x": (64, 40, 40)}],
+    "softmax_cross_entropy": [{"x": (300, 101), "labels": (300,), "reduction": "mean"}],
+}
+
+
+def big_cases():
+    for op in fastnn.dispatch.OPS.values():
+        for i, spec in enumerate(BIG[op.name]):
+            arrays = {k: v for k, v in spec.items() if k in op.array_names}
+            options = {k: v for k, v in spec.items() if k not in op.array_names}
+            case = fastnn._cases.Case("core", arrays, options)
+            yield pytest.param(op, case, id=f"{op.name}-{i}")
+
+
+def results(op, case, dtype, impl=None):
+    arguments = testing.draw(op, case, dtype, seed=3)
+    y, ctx = op.forward(**arguments, backend=impl)
+    grads = op.backward(ctx, testing.draw_dy(ctx.call))
+    return [y, *(g for g in grads if g is not None)]
+
+
+def digest(arrays):
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+
+
+@pytest.mark.parametrize("backend", ["cython", "numba"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("big,case", list(big_cases()))
+def test_bits_do_not_depend_on_threads(big, case, dtype, backend):
+    if fastnn.dispatch.unavailable(backend) is not None:
+        pytest.skip(fastnn.dispatch.unavailable(backend))
+    seen = set()
+    for threads in (1, 2, 3, 8, 16, 2):
+        with fastnn.use(threads=threads):
+            seen.add(digest(results(big, case, dtype, backend)))
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("big,case", list(big_cases()))
+def test_same_bits_on_repeat(big, case):
+    assert digest(results(big, case, "float32")) == digest(results(big, case, "float32"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["conv2d", "max_pool2d", "linear", "relu"])
+def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
+    """Results and dx of a sample are the same bits for every batch that it is part of."""
+    op = fastnn.dispatch.OPS[name]
+    for spec in BIG[name]:
+        arrays = {k: v for k, v in spec.items() if k in op.array_names}
+        options = {k: v for k, v in spec.items() if k not in op.array_names}
+        arguments = testing.draw(op, fastnn._cases.Case("core", arrays, options), dtype)
+        y, ctx = op.forward(**arguments)
+        dy = testing.draw_dy(ctx.call)
+        dx = op.backward(ctx, dy, needs=("x",)).x
+        x = arguments.pop("x")
+        for start, stop in ((0, 1), (len(x) - 1, len(x)), (0, 3), (1, len(x))):
+            part, ctx = op.forward(x[start:stop], **arguments)
+            assert np.array_equal(part, y[start:stop])
+            assert np.array_equal(op.backward(ctx, dy[start:stop], needs=("x",)).x, dx[start:stop])
+
+
+def test_backward_skips_what_is_not_needed(op, case):
+    _, ctx = op.forward(**testing.draw(op, case, "float32"))
+    dy = testing.draw_dy(ctx.call)
+    whole = op.backward(ctx, dy)
+    for name in op.grads._fields:
+        only = op.backward(ctx, dy, needs=(name,))
+        for other, value in only._asdict().items():
+            if other == name and getattr(whole, name) is not None:
+                assert np.array_equal(value, getattr(whole, name))
+            else:
+                assert value is None
+    assert all(v is None for v in op.backward(ctx, dy, needs=()))
+
+
+def test_out_is_written_and_returned(op, case):
+    arguments = testing.draw(op, case, "float32")
+    want = op(**{k: v.copy() if k in op.updates else v for k, v in arguments.items()})
+    shape = want.shape
+    targets = {
+        "plain": np.empty(shape, np.float32),
+        "Fortran": np.empty(shape, np.float32, order="F"),
+        "strided": np.empty((*shape, 2), np.float32)[..., 0],
+        "big-endian": np.empty(shape, ">f4"),
+    }
+    for name, out in targets.items():
+        fresh = {k: v.copy() if k in op.updates else v for k, v in arguments.items()}
+        assert op(**fresh, out=out) is out, name
+        assert np.array_equal(out, want), name
+
+
+@pytest.mark.parametrize("backend", fastnn.dispatch.BACKENDS)
+def test_out_may_overlap_an_input(backend):
+    if fastnn.dispatch.unavailable(backend) is not None:
+        pytest.skip(fastnn.dispatch.unavailable(backend))
+    x = np.arange(-3.0, 6).reshape(1, 1, 3, 3)
+    assert np.array_equal(fastnn.relu(x, out=x, backend=backend).ravel(), [0] * 4 + [1, 2, 3, 4, 5])
+    w = np.zeros((1, 1, 3, 3))
+    w[0, 0, 0, 0] = 1.0  # y[p,q] = x[p-1,q-1]: written in place it would read what it wrote
+    want = fastnn.conv2d(x.copy(), w, padding=1, backend=backend)
+    assert np.array_equal(fastnn.conv2d(x, w, padding=1, out=x, backend=backend), want)
+
+
+def test_forward_for_training_refuses_an_out_that_backward_would_read():
+    x = np.ones((2, 3))
+    with pytest.raises(fastnn.ShapeError, match="overlaps an input"):
+        fastnn.relu.forward(x, out=x)
+
+
+def test_shared_inputs_in_many_threads(op):
+    case = next(c for c in op.cases() if c.kind == "core")
+    arguments = testing.draw(op, case, "float32")
+    fresh = {k: v for k, v in arguments.items() if k not in op.updates}
+    if op.updates:
+        fresh["training"] = True
+    want = op(**fresh)
+    wrong = []
+
+    def work():
+        for _ in range(50):
+            if not np.array_equal(op(**fresh), want, equal_nan=True):
+                wrong.append(1)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 6, 7, 11, 12, 13, 15, 16, 17, 31, 32, 33, 63, 64, 65])
+def test_products_around_every_tile_edge(n):
+    """Linear layers of sizes next to each tile's, bitwise on integers, bias in the last block."""
+    rng = np.random.default_rng(n)
+    for dtype in (np.float32, np.float64):
+        for k in (1, 7, 256, 257, 600):
+            x = rng.integers(-3, 4, (n, k)).astype(dtype)
+            w = rng.integers(-3, 4, (n + 3, k)).astype(dtype)
+            b = rng.integers(-3, 4, n + 3).astype(dtype)
+            assert np.array_equal(fastnn.linear(x, w, b), x @ w.T + b)
+
+
+@pytest.mark.skipif(not COMPILED, reason="needs the compiled extension")
+def test_scratch_stays_inside_the_workspace():
+    """A 300x300 image with a 60x60 kernel: columns would take 207 MB whole, kernels use chunks."""
+    x, w = np.ones((1, 1, 300, 300), np.float32), np.ones((2, 1, 60, 60), np.float32)
+    fastnn.clear_workspace()
+    y, ctx = fastnn.conv2d.forward(x, w, backend="cython:im2col")
+    fastnn.conv2d.backward(ctx, np.ones_like(y))
+    assert fastnn.clear_workspace() <= fastnn.get_workspace()
+    assert y[0, 0, 0, 0] == 3600
