@@ -55,7 +55,7 @@ def subjects() -> Iterator[Subject]:
 
 
 @lru_cache(maxsize=1)  # rows of one case and dtype follow each other; all cases at once are too big
-def checked(op: Op[..., Any], number: int, dtype: str) -> Workload:
+def checked(op: Op[..., Any, Any], number: int, dtype: str) -> Workload:
     """Data of the case at position `number`, on which all implementations agree."""
     case = list(op.cases())[number]
     full = Workload.of(op, case, dtype)

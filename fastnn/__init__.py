@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _ext, dispatch, errors, ops
+from fastnn import _ext as _ext  # compiled code is there from the start, or says that it is not
+from fastnn import dispatch, errors, ops
 from fastnn._config import (
     clear_workspace,
     environment,
@@ -22,8 +23,10 @@ from fastnn.dispatch import Context, Impl, Op, use
 from fastnn.errors import (
     DtypeError,
     FastnnError,
+    FileError,
     OptionError,
     ShapeError,
+    StateError,
     UnsupportedError,
 )
 from fastnn.ops import (
@@ -44,10 +47,12 @@ __all__ = [
     "Context",
     "DtypeError",
     "FastnnError",
+    "FileError",
     "Impl",
     "Op",
     "OptionError",
     "ShapeError",
+    "StateError",
     "UnsupportedError",
     "batch_norm",
     "clear_workspace",

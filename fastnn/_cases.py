@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 Kind = Literal["core", "edge", "bench"]
-Draw = Callable[[np.random.Generator, "Case", np.dtype[Any]], np.ndarray]
+
+# (numpy.random.Generator, Case, dtype) -> array; naming the class would import numpy.random,
+# which is half of what `import fastnn` may cost.
+Draw = Callable[[Any, "Case", Any], Any]
 
 
 class Case(NamedTuple):
@@ -52,7 +53,7 @@ def case(kind: Kind, *, name: str = "", source: str = "", **arguments: Any) -> C
     return Case(kind, arrays, options, name, source)
 
 
-class shape(tuple[int, ...]):  # noqa: N801  (reads as a value in the tables of cases)
+class shape(tuple[int, ...]):
     """Marks an argument of `case` as an array: `shape(2, 3)`."""
 
     __slots__ = ()

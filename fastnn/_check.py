@@ -14,6 +14,9 @@ from fastnn.errors import DtypeError, OptionError, ShapeError
 
 Array = np.ndarray[Any, Any]
 
+MOST = 2**31
+"""The largest stride, padding, dilation or group count: products of them with sizes stay exact."""
+
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -71,15 +74,15 @@ def whole(op: str, name: str, value: Any, least: int) -> int:
         value = int(value)
     if value < least:
         raise ShapeError(f"{op}: {name}={value}; it must be at least {least}")
-    if value > 2**31:
-        raise ShapeError(f"{op}: {name}={value}; it must be at most {2**31}")
+    if value > MOST:
+        raise ShapeError(f"{op}: {name}={value}; it must be at most {MOST}")
     return int(value)
 
 
 def per_axis(op: str, name: str, value: Any, axes: int, least: int) -> tuple[int, ...]:
     """One whole number per spatial axis, from one number for all or a sequence of `axes`."""
-    if type(value) is int and value >= least:
-        return (whole(op, name, value, least),) * axes
+    if type(value) is int and least <= value <= MOST:
+        return (value,) * axes
     if isinstance(value, tuple | list):
         if len(value) != axes:
             raise ShapeError(f"{op}: {name}={value!r} has {len(value)} entries; it needs {axes}")
@@ -89,6 +92,8 @@ def per_axis(op: str, name: str, value: Any, axes: int, least: int) -> tuple[int
 
 def per_side(op: str, name: str, value: Any, axes: int) -> tuple[tuple[int, int], ...]:
     """(before, after) per spatial axis, from a number, one number or one pair per axis."""
+    if type(value) is int and 0 <= value <= MOST:
+        return ((value, value),) * axes
     if isinstance(value, tuple | list) and len(value) == axes:
         return tuple(_sides(op, name, v) for v in value)
     return tuple((p, p) for p in per_axis(op, name, value, axes, 0))

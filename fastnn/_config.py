@@ -92,7 +92,7 @@ def check_workspace(size: int, name: str = "workspace") -> int:
 
 environment = parse_environment(os.environ)
 
-policy: ContextVar[Policy] = ContextVar("fastnn_policy", default=Policy())
+policy: ContextVar[Policy] = ContextVar("fastnn_policy", default=Policy())  # noqa: B039
 """The policy in force. A ContextVar, so that it is right in threads and in async code."""
 
 
@@ -184,9 +184,10 @@ def clear_workspace() -> int:
 
 
 @contextmanager
-def scope(**changes: str | int | None) -> Iterator[None]:
-    """Put `changes` to the policy in force until the block ends."""
-    token = policy.set(policy.get()._replace(**changes))
+def scope(changes: Policy) -> Iterator[None]:
+    """Let what `changes` sets override the policy in force until the block ends."""
+    set_here = {k: v for k, v in changes._asdict().items() if v is not None}
+    token = policy.set(policy.get()._replace(**set_here))
     try:
         yield
     finally:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-import platform
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -35,6 +34,8 @@ def config() -> dict[str, Any]:
     >>> _info.config()["threads"] >= 1
     True
     """
+    import platform
+
     import fastnn  # here: fastnn imports this module
 
     threads, threads_from = _threads()
@@ -105,6 +106,8 @@ def _lines(c: dict[str, Any]) -> list[str]:
 
 def cpu_model() -> str:
     """The processor's name with its number of logical CPUs."""
+    import platform
+
     name = ""
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
@@ -119,6 +122,8 @@ def cpu_model() -> str:
 
 
 def _version(distribution: str) -> str | None:
+    from importlib import metadata  # here, as platform is: slow to import, and fastnn imports this
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -130,13 +135,13 @@ def _compiled() -> dict[str, Any]:
 
     if _ext.missing is not None:
         return {"missing": _ext.missing, "isa": None, "isas": [], "compiler": None}
-    import fastnn._ext._core as _core
+    core = importlib.import_module("fastnn._ext._core")
 
     return {
         "missing": None,
-        "isa": _core.isa,
-        "isas": list(_core.available_isas),
-        "compiler": _core.compiler,
+        "isa": core.isa,
+        "isas": list(core.available_isas),
+        "compiler": core.compiler,
     }
 
 

@@ -17,7 +17,7 @@ from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
-from fastnn import _config
+from fastnn import _check, _config
 from fastnn._cases import Bad, Case, Draw
 from fastnn.errors import DtypeError, OptionError, ShapeError, UnsupportedError
 
@@ -27,9 +27,10 @@ log = logging.getLogger("fastnn.dispatch")
 
 Array = np.ndarray[Any, Any]
 P = ParamSpec("P")
+Y = TypeVar("Y")
 G = TypeVar("G", bound=tuple[Any, ...])
 
-OPS: dict[str, Op[..., Any]] = {}
+OPS: dict[str, Op[..., Any, Any]] = {}
 """Every operation by name, in the order of registration."""
 
 BACKENDS = ("cython", "numba", "naive")
@@ -54,8 +55,8 @@ class Call(Protocol):
         """The NumPy name of the element type, "float32" or "float64"."""
 
     @property
-    def out(self) -> tuple[int, ...]:
-        """The shape of the result."""
+    def out(self) -> tuple[Any, ...]:
+        """The shape of the result; a tuple of shapes if the operation has several results."""
 
     @property
     def empty(self) -> bool:
@@ -183,7 +184,7 @@ class Context(Generic[G]):
 
     __slots__ = ("call", "impl", "op", "saved")
 
-    def __init__(self, op: Op[..., G], call: Any, impl: Impl, saved: Any) -> None:
+    def __init__(self, op: Op[..., Any, G], call: Any, impl: Impl, saved: Any) -> None:
         self.op = op
         self.call = call
         self.impl = impl
@@ -202,7 +203,7 @@ class Described(NamedTuple):
     backend: str | None
 
 
-class Op(Generic[P, G]):
+class Op(Generic[P, Y, G]):
     """An operation: one name, three ways to call it, and it can explain itself.
 
     Parameters
@@ -224,12 +225,19 @@ class Op(Generic[P, G]):
         Made of sums, products and comparisons only, hence bitwise comparable on small integers.
     updates
         Names of arrays that a call writes to (running statistics); all others are only read.
+    returns
+        Array, or a NamedTuple class for several results; the call's `out` is then a tuple of
+        shapes, and the front takes no `out`.
+    has_gradient
+        How many of several results, from the first, have gradients. `dy` is one array if there is
+        one such output, else a tuple with an array or None (zero) for each.
     """
 
     def __init__(
         self,
         front: Callable[P, Described],
         *,
+        returns: type[Y],
         grads: type[G],
         impls: Sequence[str],
         cases: Callable[[], Iterator[Case]],
@@ -238,12 +246,13 @@ class Op(Generic[P, G]):
         draw: Mapping[str, Draw] | None = None,
         exact: bool = True,
         updates: Sequence[str] = (),
+        has_gradient: int | None = None,
     ) -> None:
         self.front = front
         self.name = self.__name__ = front.__name__.removeprefix("_")
         self.__doc__ = front.__doc__
         self.__module__ = front.__module__
-        self.__signature__ = inspect.signature(front).replace(return_annotation=Array)
+        self.__signature__ = inspect.signature(front).replace(return_annotation=returns)
         annotations = inspect.get_annotations(front)
         self.array_names = tuple(
             k for k, v in annotations.items() if str(v) in _ARRAY_NOTES and k != "out"
@@ -255,6 +264,9 @@ class Op(Generic[P, G]):
         self.draw = dict(draw or {})
         self.exact = exact
         self.updates = tuple(updates)
+        self.outputs: tuple[str, ...] = getattr(returns, "_fields", ())
+        self.has_gradient = has_gradient or len(self.outputs)
+        self._wrap: Any = returns
         self._impls: list[Impl] = []
         self._memo: dict[Hashable, Impl] = {}
         family = front.__module__
@@ -275,19 +287,20 @@ class Op(Generic[P, G]):
 
     # -- calling ---------------------------------------------------------------------------------
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Array:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Y:
         """Compute the result and save nothing: inference."""
         call, arrays, out, backend = self.front(*args, **kwargs)
+        y: Any
         if out is None:
             y, _ = self.select(call, backend).forward(call, *arrays, out=None, save=False)
-            return y
+            return self._wrap(*y) if self.outputs else y  # type: ignore[no-any-return]
         target = _check_out(self.name, out, call, arrays)
         y, _ = self.select(call, backend).forward(call, *arrays, out=target, save=False)
         if y is not out:
             out[...] = y
-        return out
+        return out  # type: ignore[return-value]  # Y is Array where a front takes out
 
-    def forward(self, *args: P.args, **kwargs: P.kwargs) -> tuple[Array, Context[G]]:
+    def forward(self, *args: P.args, **kwargs: P.kwargs) -> tuple[Y, Context[G]]:
         """Compute the result and the context that `backward` needs: training."""
         call, arrays, out, backend = self.front(*args, **kwargs)
         impl = self.select(call, backend)
@@ -296,10 +309,11 @@ class Op(Generic[P, G]):
                 f"{self.name}: out is strided, misaligned or overlaps an input; forward for "
                 "training needs a C-contiguous array of its own"
             )
+        y: Any
         y, saved = impl.forward(call, *arrays, out=out, save=True)
-        return y, Context(self, call, impl, saved)
+        return self._wrap(*y) if self.outputs else y, Context(self, call, impl, saved)
 
-    def backward(self, ctx: Context[G], dy: Array, *, needs: Sequence[str] | None = None) -> G:
+    def backward(self, ctx: Context[G], dy: Any, *, needs: Sequence[str] | None = None) -> G:
         """Gradients of the arrays named in `needs` (default: all), as the op's NamedTuple.
 
         The implementation that ran forward runs backward. Fields that are not needed are None
@@ -308,7 +322,7 @@ class Op(Generic[P, G]):
         if type(ctx) is not Context or ctx.op is not self:
             raise DtypeError(f"{self.name}: ctx is {ctx!r}; it must come from {self.name}.forward")
         call = ctx.call
-        dy = self._check_dy(call, dy)
+        dy = self._check_dys(call, dy)
         fields: tuple[str, ...] = self.grads._fields  # type: ignore[attr-defined]
         if needs is None:
             needs = fields
@@ -316,16 +330,36 @@ class Op(Generic[P, G]):
             raise OptionError(
                 f"{self.name}: needs={needs!r}; it must be a tuple with names from {fields}"
             )
-        return self.grads(*ctx.impl.backward(call, ctx.saved, dy, needs))
+        gradients: Any = ctx.impl.backward(call, ctx.saved, dy, needs)
+        return self.grads(*gradients)
 
-    def _check_dy(self, call: Any, dy: Array) -> Array:
-        from fastnn import _check
+    def _check_dys(self, call: Any, dy: Any) -> Any:
+        """`dy` normalised: an array, or a tuple with an array or None per output."""
+        if not self.outputs:
+            return self._check_dy(call, "y", call.out, dy)
+        names = self.outputs[: self.has_gradient]
+        if self.has_gradient == 1:
+            return self._check_dy(call, names[0], call.out[0], dy)
+        if not isinstance(dy, tuple | list) or len(dy) != len(names):
+            raise ShapeError(
+                f"{self.name}: dy is {type(dy).__name__}; it must be a tuple of {len(names)}, an "
+                f"array or None for each of {', '.join(names)}"
+            )
+        return tuple(
+            None if one is None else self._check_dy(call, name, shape, one)
+            for name, shape, one in zip(names, call.out, dy, strict=False)
+        )
 
-        dy = _check.array(self.name, "dy", dy)
+    def _check_dy(self, call: Any, name: str, shape: tuple[int, ...], given: Any) -> Array:
+        dy = _check.array(self.name, f"d{name}", given)
         if dy.dtype != call.dtype:
-            raise DtypeError(f"{self.name}: dy is {dy.dtype} but x is {call.dtype}; same dtype")
-        if dy.shape != call.out:
-            raise ShapeError(f"{self.name}: dy has shape {dy.shape}; y has {call.out}, so must dy")
+            raise DtypeError(
+                f"{self.name}: d{name} is {dy.dtype} but x is {call.dtype}; they must be the same"
+            )
+        if dy.shape != shape:
+            raise ShapeError(
+                f"{self.name}: d{name} has shape {dy.shape}; {name} has {shape}, so must d{name}"
+            )
         return dy
 
     # -- choosing --------------------------------------------------------------------------------
@@ -488,14 +522,13 @@ def use(
     ...     print(fastnn.conv2d.explain(x, x).chosen)
     naive
     """
-    changes: dict[str, str | int | None] = {}
     if backend is not None:
-        changes["backend"] = check_backend(backend, "use: backend")
+        check_backend(backend, "use: backend")
     if threads is not None:
-        changes["threads"] = _config.check_threads(threads, "use: threads")
+        _config.check_threads(threads, "use: threads")
     if workspace is not None:
-        changes["workspace"] = _config.check_workspace(workspace, "use: workspace")
-    with _config.scope(**changes):
+        _config.check_workspace(workspace, "use: workspace")
+    with _config.scope(_config.Policy(backend, threads, workspace)):
         yield
 
 

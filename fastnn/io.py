@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import math
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -74,7 +74,7 @@ def save(path: str | os.PathLike[str], state: Mapping[str, Array]) -> None:
         _check_entry(name, array)
     target = os.path.realpath(path)  # a link stays a link; the file behind it is replaced
     mode = _mode(target)
-    temporary = os.path.join(os.path.dirname(target), f".fastnn-{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(os.path.dirname(target), f".fastnn-{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
             _write(file, state)
@@ -95,7 +95,7 @@ def _check_entry(name: str, array: Array) -> None:
         raise OptionError(
             f"save: name {name!r}; it must be printable text without slash and backslash"
         )
-    if not isinstance(array, np.ndarray) or array.dtype.str[1:] not in _KINDS:
+    if not isinstance(array, np.ndarray | np.generic) or array.dtype.str[1:] not in _KINDS:
         found = getattr(array, "dtype", type(array).__name__)
         raise DtypeError(f"save: {name} is {found}; it must be an array of {_RULE}")
 
@@ -206,8 +206,10 @@ def _damage(where: str) -> Iterator[None]:
 
     try:
         yield
-    except FileError:
-        raise
+    except OSError as err:
+        if err.errno != errno.EINVAL:  # which is what a seek to before the beginning gives
+            raise
+        raise FileError(f"{where}: an offset is out of range; it must be a whole npz file") from err
     except (
         zipfile.BadZipFile,
         zlib.error,

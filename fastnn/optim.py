@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 Parameters: TypeAlias = Layer | Iterable[tuple[str, Array, Array]]
 """A layer, or (name, parameter, gradient) triples as `Layer.parameters` yields them."""
 
-_BLOCK = 1 << 14  # elements; a block of parameters, gradients, state and scratch stays in L2
+_BLOCK = 1 << 15  # elements: parameters, gradients, state and scratch of a block stay in L2
 
 
 class Optimizer(ABC):
@@ -54,7 +54,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _rule(self) -> Callable[..., None]:
-        """This step's ``update(param, grad, scratch, scratch2, *state)`` on flat blocks."""
+        """Make the step's ``update(param, grad, scratch, scratch2, *state)`` on flat blocks."""
 
     @abstractmethod
     def _check(self, options: Mapping[str, float | bool]) -> None:
@@ -314,7 +314,7 @@ class Adam(Optimizer):
 
 
 def _add_scaled(a: Array, b: Array, scale: float, out: Array) -> Array:
-    """a + scale * b, in `out`."""
+    """Write ``a + scale * b`` to `out`."""
     np.multiply(b, scale, out=out)
     out += a
     return out

@@ -20,7 +20,7 @@ def test_memory_layouts_change_nothing(op, name):
     for dtype in ("float32", "float64"):
         arguments = testing.draw(op, case, dtype)
         call = op.front(**arguments)[0]
-        dy = testing.draw_dy(call)
+        dy = testing.draw_dy(op, call)
         moved = {
             k: testing.layout(v, name) if isinstance(v, np.ndarray) and k not in op.updates else v
             for k, v in arguments.items()

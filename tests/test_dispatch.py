@@ -67,7 +67,15 @@ class Counter:
 
 @pytest.fixture
 def toy():
-    op = Op(_toy, grads=ToyGrads, impls=[], cases=_cases, errors=list, terms=lambda call: 1)
+    op = Op(
+        _toy,
+        returns=np.ndarray,
+        grads=ToyGrads,
+        impls=[],
+        cases=_cases,
+        errors=list,
+        terms=lambda call: 1,
+    )
     op._impls.append(Counter("naive", rank=1e4).impl)
     yield op
     del dispatch.OPS["toy"]

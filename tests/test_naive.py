@@ -95,7 +95,7 @@ def test_agrees_with_pytorch(op, case):
     arguments = testing.draw(op, case, "float64")
     want, tensors = _torch_call(op, torch, arguments)
     y, ctx = op.forward(**arguments)
-    dy = testing.draw_dy(ctx.call)
+    dy = testing.draw_dy(op, ctx.call)
     np.testing.assert_allclose(y, want.detach().numpy(), rtol=1e-10, atol=1e-10)
     want.backward(torch.from_numpy(dy))
     for name, gradient in op.backward(ctx, dy)._asdict().items():

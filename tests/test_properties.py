@@ -44,7 +44,7 @@ def big_cases():
 def results(op, case, dtype, impl=None):
     arguments = testing.draw(op, case, dtype, seed=3)
     y, ctx = op.forward(**arguments, backend=impl)
-    grads = op.backward(ctx, testing.draw_dy(ctx.call))
+    grads = op.backward(ctx, testing.draw_dy(op, ctx.call))
     return [y, *(g for g in grads if g is not None)]
 
 
@@ -80,7 +80,7 @@ def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
         options = {k: v for k, v in spec.items() if k not in op.array_names}
         arguments = testing.draw(op, fastnn._cases.Case("core", arrays, options), dtype)
         y, ctx = op.forward(**arguments)
-        dy = testing.draw_dy(ctx.call)
+        dy = testing.draw_dy(op, ctx.call)
         dx = op.backward(ctx, dy, needs=("x",)).x
         x = arguments.pop("x")
         for start, stop in ((0, 1), (len(x) - 1, len(x)), (0, 3), (1, len(x))):
@@ -91,7 +91,7 @@ def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
 
 def test_backward_skips_what_is_not_needed(op, case):
     _, ctx = op.forward(**testing.draw(op, case, "float32"))
-    dy = testing.draw_dy(ctx.call)
+    dy = testing.draw_dy(op, ctx.call)
     whole = op.backward(ctx, dy)
     for name in op.grads._fields:
         only = op.backward(ctx, dy, needs=(name,))

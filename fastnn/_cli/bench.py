@@ -17,7 +17,7 @@ from fastnn._cli.measure import NAIVE_LIMIT, Row, measure
 from fastnn.dispatch import BACKENDS, OPS, Op, use
 from fastnn.errors import OptionError
 
-Chosen = tuple[Op[..., Any], Case]
+Chosen = tuple[Op[..., Any, Any], Case]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

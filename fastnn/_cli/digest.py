@@ -15,7 +15,7 @@ from fastnn.dispatch import Op
 LARGEST = 4e8  # FLOP
 
 
-def digest(ops: Iterable[Op[..., Any]]) -> str:
+def digest(ops: Iterable[Op[..., Any, Any]]) -> str:
     """The hash of every result and gradient of every compiled implementation, in order."""
     total = hashlib.sha256()
     for op, case, dtype in progress(list(_cases(ops)), "hash"):
@@ -27,14 +27,14 @@ def digest(ops: Iterable[Op[..., Any]]) -> str:
             impl = op.impl(name)
             if impl.backend == "cython" and impl.supports(call) is None:
                 results = work.run(name)
-                arrays = (results.y, *results.grads.values(), *results.updated.values())
+                arrays = (*results.outputs, *results.grads.values(), *results.updated.values())
                 for array in arrays:
                     if array is not None:
                         total.update(array.tobytes())
     return total.hexdigest()
 
 
-def _cases(ops: Iterable[Op[..., Any]]) -> Iterator[tuple[Op[..., Any], Case, str]]:
+def _cases(ops: Iterable[Op[..., Any, Any]]) -> Iterator[tuple[Op[..., Any, Any], Case, str]]:
     for op in ops:
         for case in op.cases():
             for dtype in ("float32", "float64"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+from collections.abc import Collection
 from typing import Any
 
 from fastnn import testing
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "without shapes, the operation's first benchmark case is taken"
     )
     parser.add_argument("op", choices=list(OPS), metavar="OP", help=", ".join(OPS))
-    for name in sorted({name for op in OPS.values() for name in arrays_of(op)}):
+    for name in sorted({name for op in OPS.values() for name in op.array_names}):
         parser.add_argument(f"--{name}", dest=f"array_{name}", type=_sizes, metavar="N,C,...")
     parser.add_argument(
         "--option",
@@ -42,27 +43,31 @@ def run(args: argparse.Namespace) -> int:
         for name, sizes in vars(args).items()
         if name.startswith("array_") and sizes is not None
     }
-    strangers = sorted(set(given) - set(arrays_of(op)))
-    if strangers:
-        raise OptionError(
-            f"explain: {op.name} takes no array {', '.join(strangers)}; "
-            f"it takes {', '.join(arrays_of(op))}"
-        )
-    strangers = sorted(set(options) - set(op.__signature__.parameters))
-    if strangers:
-        raise OptionError(f"explain: {op.name} has no option {', '.join(strangers)}; see help")
+    _check_names(op, given, options)
     case = Case("edge", given, options) if given else _example(op, options)
     print(op.explain(**testing.draw(op, case, args.dtype)))
     return 0
 
 
-def arrays_of(op: Op[..., Any]) -> list[str]:
-    """Names of the arrays that `op` computes with, in the order of its signature."""
-    parameters = op.__signature__.parameters.values()
-    return [p.name for p in parameters if "Array" in str(p.annotation) and p.name != "out"]
+def _check_names(op: Op[..., Any, Any], arrays: Collection[str], options: Collection[str]) -> None:
+    """Every name is one that `op` takes, and if there are arrays none that it needs is missing."""
+    parameters = op.__signature__.parameters
+    for name in set(arrays) - set(op.array_names):
+        raise OptionError(
+            f"explain: {op.name} takes no array {name}; it takes {', '.join(op.array_names)}"
+        )
+    known = [name for name in parameters if name not in (*op.array_names, "out")]
+    for name in set(options) - set(known):
+        raise OptionError(
+            f"explain: {op.name} has no option {name}; its options are {', '.join(known)}"
+        )
+    needed = [p.name for p in parameters.values() if p.default is p.empty]
+    missing = [name for name in needed if name not in (*arrays, *options)]
+    if arrays and missing:
+        raise OptionError(f"explain: {op.name} also needs {', '.join(missing)}")
 
 
-def _example(op: Op[..., Any], options: dict[str, Any]) -> Case:
+def _example(op: Op[..., Any, Any], options: dict[str, Any]) -> Case:
     case = next(case for case in op.cases() if case.kind == "bench")
     print(f"no shapes given: benchmark case {case.name} ({case.source})")
     return case._replace(options={**case.options, **options})

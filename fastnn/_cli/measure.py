@@ -9,6 +9,7 @@ from fastnn._cases import Case
 from fastnn._cli.timing import interleaved
 from fastnn._cli.workload import DIRECTIONS, Workload, implementations
 from fastnn.dispatch import Op
+from fastnn.errors import ShapeError
 
 NAIVE_TARGET = 0.2  # seconds of one forward and backward of the naive code
 NAIVE_LIMIT = {False: 3.0, True: 0.3}  # beyond it for one sample, naive is left out; True: quick
@@ -51,7 +52,7 @@ class Row(NamedTuple):
         return self.seconds["naive"] / self.seconds[self.fastest]
 
 
-def measure(op: Op[..., Any], case: Case, dtype: str, *, quick: bool = False) -> list[Row]:
+def measure(op: Op[..., Any, Any], case: Case, dtype: str, *, quick: bool = False) -> list[Row]:
     """Rows of both directions of `case`; without times if the implementations disagree."""
     full = Workload.of(op, case, dtype)
     found, missing = implementations(op, full.call)
@@ -74,15 +75,23 @@ def measure(op: Op[..., Any], case: Case, dtype: str, *, quick: bool = False) ->
 
 def naive_part(full: Workload, limit: float) -> Workload | None:
     """As many samples as the naive code does in about `NAIVE_TARGET`; None if one is too slow."""
-    one = full.first(1)
-    if _prediction(one) > 2 * limit:
+    least = _least(full)
+    if _prediction(least) > 2 * limit:
         return None
     start = default_timer()
-    one.run("naive")
+    least.run("naive")
     took = default_timer() - start
     if took > 2 * limit:  # both directions
         return None
-    return full.first(max(1, int(NAIVE_TARGET / took)))
+    return full.first(least.samples * max(1, int(NAIVE_TARGET / took)))
+
+
+def _least(full: Workload) -> Workload:
+    """One sample, or the whole batch if the operation needs more (statistics over the batch)."""
+    try:
+        return full.first(1)
+    except ShapeError:
+        return full
 
 
 _seconds_per_entry: dict[str, float] = {}

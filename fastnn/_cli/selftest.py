@@ -36,7 +36,7 @@ class Row(NamedTuple):
 class Check(NamedTuple):
     """One implementation in one dtype, still to be checked."""
 
-    op: Op[..., Any]
+    op: Op[..., Any, Any]
     impl: Impl
     dtype: str
 
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Check, print, and answer 1 if anything failed."""
     if args.backend is not None:
         check_backend(args.backend, "selftest: --backend")
+    required = required_backends()
     ops = [OPS[args.op]] if args.op else list(OPS.values())
     with use(threads=args.threads):
         if args.hash:
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         if not checks and not missing:
             raise OptionError(f"selftest: --backend={args.backend} leaves nothing to check")
         rows = [check(c) for c in progress(checks, "selftest")]
-    broken = [name for name in missing if name in required_backends()]
+    broken = [name for name in missing if name in required]
     failed = bool(broken) or any(row.failures for row in rows)
     if args.json:
         print(json.dumps({"missing": missing, "rows": [r._asdict() for r in rows]}, indent=2))
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _print_digest(ops: Iterable[Op[..., Any]]) -> int:
+def _print_digest(ops: Iterable[Op[..., Any, Any]]) -> int:
     why = unavailable("cython")
     if why is not None:
         raise OptionError(f"selftest: --hash is about compiled results, but {why}")
@@ -100,7 +101,7 @@ def required_backends() -> list[str]:
     return names
 
 
-def select(ops: Iterable[Op[..., Any]], wanted: str | None) -> Iterator[Check]:
+def select(ops: Iterable[Op[..., Any, Any]], wanted: str | None) -> Iterator[Check]:
     """Everything to check: implementations that can run, besides naive itself."""
     for op in ops:
         for impl in map(op.impl, op.impls):

@@ -75,9 +75,8 @@ def train(
             scores = net.forward(digits.x[batch])
             _, ctx = softmax_cross_entropy.forward(scores, digits.labels[batch])
             optimiser.zero_grad()
-            net.backward(
-                softmax_cross_entropy.backward(ctx, np.ones((), np.float32)).x, input_grad=False
-            )
+            gradient = softmax_cross_entropy.backward(ctx, np.ones((), np.float32)).x
+            net.backward(cast(Array, gradient), input_grad=False)
             optimiser.step()
         yield Epoch(*_interlace(net, digits))
 

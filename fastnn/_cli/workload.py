@@ -23,15 +23,15 @@ class Workload:
     """An operation, the arguments of one call and a gradient for its result."""
 
     def __init__(
-        self, op: Op[..., Any], arguments: dict[str, Any], dy: Array | None = None
+        self, op: Op[..., Any, Any], arguments: dict[str, Any], dy: Array | None = None
     ) -> None:
         self.op = op
         self.arguments = arguments
         self.call = op.front(**arguments).call
-        self.dy = testing.draw_dy(self.call) if dy is None else dy
+        self.dy = testing.draw_dy(op, self.call) if dy is None else dy
 
     @classmethod
-    def of(cls, op: Op[..., Any], case: Case, dtype: str) -> Workload:
+    def of(cls, op: Op[..., Any, Any], case: Case, dtype: str) -> Workload:
         """The workload of `case` with normal data."""
         return cls(op, testing.draw(op, case, dtype))
 
@@ -69,7 +69,10 @@ class Workload:
 
     def difference(self, got: Results, want: Results) -> float:
         """Worst absolute difference of any result, relative to that result's largest entry."""
-        pairs = [(got.y, want.y), *((got.grads[k], want.grads[k]) for k in want.grads)]
+        pairs = [
+            *zip(got.outputs, want.outputs, strict=True),
+            *((got.grads[k], want.grads[k]) for k in want.grads),
+        ]
         return float(np.max([_distance(a, b) for a, b in pairs]))
 
     @property
@@ -87,7 +90,7 @@ def _distance(got: Array | None, want: Array | None) -> float:
     return float(np.abs(got - want).max(initial=0.0)) / (size or 1.0)
 
 
-def best_of(op: Op[..., Any], call: Any, backend: str) -> tuple[str | None, str]:
+def best_of(op: Op[..., Any, Any], call: Any, backend: str) -> tuple[str | None, str]:
     """The implementation of `backend` that would run `call`, or None, and why there is none."""
     if not any(name.partition(":")[0] == backend for name in op.impls):
         return None, f"{op.name} has no {backend} implementation"
@@ -100,7 +103,7 @@ def best_of(op: Op[..., Any], call: Any, backend: str) -> tuple[str | None, str]
         return None, str(error)
 
 
-def describe(op: Op[..., Any], case: Case, dtype: str) -> Any:
+def describe(op: Op[..., Any, Any], case: Case, dtype: str) -> Any:
     """The call of `case` without the cost of random numbers for its arrays."""
     rng, element = np.random.default_rng(0), np.dtype(dtype)
     arrays = {
@@ -110,7 +113,7 @@ def describe(op: Op[..., Any], case: Case, dtype: str) -> Any:
     return op.front(**arrays, **case.options).call
 
 
-def implementations(op: Op[..., Any], call: Any) -> tuple[dict[str, str], dict[str, str]]:
+def implementations(op: Op[..., Any, Any], call: Any) -> tuple[dict[str, str], dict[str, str]]:
     """Per backend the implementation that would run `call`; per backend without one the reason."""
     found, missing = {}, {}
     for backend in BACKENDS:

@@ -9,15 +9,18 @@ cnp.import_array()
 
 cdef int fill(conv_args *args, object call) except -1:
     """Sizes and options of a `ConvCall` with one or two spatial axes; one axis is an image row."""
-    one = len(call.x) == 3
-    ones, zero = ((1,) if one else ()), (((0, 0),) if one else ())
-    args.N, args.C, args.H, args.W = call.x[:2] + ones + call.x[2:]
-    args.K, _, args.R, args.S = call.w[:2] + ones + call.w[2:]
-    out = call.out
-    args.P, args.Q = ones + out[2:]
-    args.sh, args.sw = ones + call.stride
-    args.dh, args.dw_step = ones + call.dilation
-    (args.top, _), (args.left, _) = zero + call.padding
+    cdef tuple x = call.x, w = call.w, out = call.out, padding = call.padding
+    cdef tuple stride = call.stride, dilation = call.dilation
+    cdef Py_ssize_t last = len(padding) - 1
+    args.N, args.C = x[0], x[1]
+    args.K = w[0]
+    args.H, args.W = (1, x[2]) if last == 0 else (x[2], x[3])
+    args.R, args.S = (1, w[2]) if last == 0 else (w[2], w[3])
+    args.P, args.Q = (1, out[2]) if last == 0 else (out[2], out[3])
+    args.sh, args.sw = (1, stride[0]) if last == 0 else stride
+    args.dh, args.dw_step = (1, dilation[0]) if last == 0 else dilation
+    args.top = 0 if last == 0 else (<tuple>padding[0])[0]
+    args.left = (<tuple>padding[last])[0]
     args.groups = call.groups
     args.threads = num_threads()
     args.workspace = workspace()

@@ -1,7 +1,6 @@
 """The compiled core: instruction set, threads, scratch. Other doors cimport it."""
 
 cimport numpy as cnp
-from cpython.exc cimport PyErr_CheckSignals
 
 from fastnn import _config
 from fastnn.errors import OptionError
@@ -15,6 +14,10 @@ cdef extern from "src/fastnn.h" nogil:
     void fastnn_set_interrupt_check(int (*check)() noexcept nogil) noexcept
     void fastnn_threads_init() noexcept
     size_t fastnn_clear_scratch() noexcept
+
+cdef extern from "Python.h":
+    # With Cython's own declaration the exception would be reported here and lost.
+    int PyErr_CheckSignals() noexcept
 
 cdef extern from *:
     """

@@ -9,16 +9,17 @@ cnp.import_array()
 
 cdef int fill(pool_args *args, object call) except -1:
     """Sizes and options of a `PoolCall` with one or two spatial axes; one axis is an image row."""
-    one = len(call.x) == 3
-    ones, zero = ((1,) if one else ()), (((0, 0),) if one else ())
-    n, c, args.H, args.W = call.x[:2] + ones + call.x[2:]
-    args.planes = n * c
-    args.R, args.S = ones + call.window
-    out = call.out
-    args.P, args.Q = ones + out[2:]
-    args.sh, args.sw = ones + call.stride
-    args.dh, args.dw_step = ones + call.dilation
-    (args.top, _), (args.left, _) = zero + call.padding
+    cdef tuple x = call.x, window = call.window, out = call.out, padding = call.padding
+    cdef tuple stride = call.stride, dilation = call.dilation
+    cdef Py_ssize_t last = len(padding) - 1
+    args.planes = x[0] * x[1]
+    args.H, args.W = (1, x[2]) if last == 0 else (x[2], x[3])
+    args.R, args.S = (1, window[0]) if last == 0 else window
+    args.P, args.Q = (1, out[2]) if last == 0 else (out[2], out[3])
+    args.sh, args.sw = (1, stride[0]) if last == 0 else stride
+    args.dh, args.dw_step = (1, dilation[0]) if last == 0 else dilation
+    args.top = 0 if last == 0 else (<tuple>padding[0])[0]
+    args.left = (<tuple>padding[last])[0]
     args.threads = num_threads()
     return 0
 

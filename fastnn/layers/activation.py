@@ -30,4 +30,4 @@ class ReLU(OpLayer):
     array([0., 7.])
     """
 
-    op: ClassVar[Op[..., Any]] = ops.relu
+    op: ClassVar[Op[..., Any, Any]] = ops.relu

@@ -188,7 +188,7 @@ class Layer(ABC):
     # -- arrays ----------------------------------------------------------------------------------
 
     def _walk(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """This layer and all below it, each with the prefix of its arrays' names."""
+        """Yield this layer and all below it, each with the prefix of its arrays' names."""
         yield prefix, self
         for name, child in self._children.items():
             yield from child._walk(f"{prefix}{name}.")
@@ -279,7 +279,7 @@ class OpLayer(Layer):
     after x is, in the order of the operation's arguments.
     """
 
-    op: ClassVar[Op[..., Any]]
+    op: ClassVar[Op[..., Any, Any]]
     _roles: ClassVar[Mapping[str, str]] = {}
 
     def _options(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Conv2d(WeightedLayer):
     array([120., 120., 120., 120., 120., 120., 120., 120.], dtype=float32)
     """
 
-    op: ClassVar[Op[..., Any]] = ops.conv2d
+    op: ClassVar[Op[..., Any, Any]] = ops.conv2d
 
     def __init__(
         self,

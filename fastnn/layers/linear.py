@@ -53,7 +53,7 @@ class Linear(WeightedLayer):
            [5., 5., 5.]], dtype=float32)
     """
 
-    op: ClassVar[Op[..., Any]] = ops.linear
+    op: ClassVar[Op[..., Any, Any]] = ops.linear
 
     def __init__(
         self,

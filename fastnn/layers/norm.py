@@ -15,7 +15,7 @@ from fastnn.layers.base import Array, OpLayer, float_dtype
 
 
 class _BatchNorm(OpLayer):
-    op: ClassVar[Op[..., Any]] = ops.batch_norm
+    op: ClassVar[Op[..., Any, Any]] = ops.batch_norm
     _roles: ClassVar[Mapping[str, str]] = {"w": "weight", "b": "bias"}
     _layouts: ClassVar[tuple[str, ...]]
 

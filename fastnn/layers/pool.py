@@ -46,7 +46,7 @@ class MaxPool2d(OpLayer):
              [0., 0.]]]])
     """
 
-    op: ClassVar[Op[..., Any]] = ops.max_pool2d
+    op: ClassVar[Op[..., Any, Any]] = ops.max_pool2d
 
     def __init__(
         self,

@@ -9,13 +9,14 @@ Public, so that an implementation that lives outside the package can be held to 
 
 from fastnn.testing._compare import Comparison, check_impl, compare, run
 from fastnn.testing._draw import draw, draw_dy
-from fastnn.testing._gradients import check_gradients
+from fastnn.testing._gradients import check_gradients, check_gradients_complex
 from fastnn.testing._layouts import LAYOUTS, layout
 
 __all__ = [
     "LAYOUTS",
     "Comparison",
     "check_gradients",
+    "check_gradients_complex",
     "check_impl",
     "compare",
     "draw",

@@ -26,16 +26,16 @@ class Comparison(NamedTuple):
 class Results(NamedTuple):
     """Everything that one forward and backward call produced."""
 
-    y: Array
-    grads: Mapping[str, Array | None]
+    outputs: tuple[Array, ...]
+    grads: Mapping[str, Any]  # Array or None
     updated: Mapping[str, Array]
 
 
 def run(
-    op: Op[..., Any],
+    op: Op[..., Any, Any],
     impl: Impl,
     arguments: Mapping[str, Any],
-    dy: Array,
+    dy: Any,
     needs: tuple[str, ...] | None = None,
 ) -> Results:
     """Forward and backward of `impl` on copies of `arguments`; running statistics come back.
@@ -46,14 +46,15 @@ def run(
     call, arrays, _, _ = op.front(**own)
     impl = op.impl("naive") if call.empty else impl
     y, saved = impl.forward(call, *arrays, out=None, save=True)
+    outputs = tuple(y) if op.outputs else (y,)
     fields: tuple[str, ...] = op.grads._fields
     wanted = fields if needs is None else needs
     grads = dict(zip(fields, impl.backward(call, saved, dy, wanted), strict=True))
-    return Results(y, grads, {k: own[k] for k in op.updates if own.get(k) is not None})
+    return Results(outputs, grads, {k: own[k] for k in op.updates if own.get(k) is not None})
 
 
 def compare(
-    op: Op[..., Any],
+    op: Op[..., Any, Any],
     impl: Impl | str,
     case: Case,
     dtype: str,
@@ -73,7 +74,7 @@ def compare(
     why = impl.supports(call)
     if why is not None:
         return Comparison(why, 0.0, 0.0, 0.0, True)
-    dy = draw_dy(call, seed=seed + 1, kind=kind)
+    dy = draw_dy(op, call, seed=seed + 1, kind=kind)
     got = run(op, impl, arguments, dy)
     key = (op.name, case.id, dtype, kind, seed)
     if key not in _references:
@@ -83,17 +84,20 @@ def compare(
     want, scale = _references[key]
     bitwise = kind == "integer" and op.exact
     limit = 0.0 if bitwise else bound(op, call)
-    forward, relative = _distance(got.y, want.y, scale.y, limit)
+    forward = relative = 0.0
+    for y, exact, size in zip(got.outputs, want.outputs, scale.outputs, strict=True):
+        units, error = _distance(y, exact, size, limit)
+        forward, relative = max(forward, units), max(relative, error)
     pairs = [(got.updated[k], v, np.abs(v).max()) for k, v in want.updated.items()]
-    for g, w, s in pairs:
-        forward = max(forward, _distance(g, w, s, limit)[0])
+    for updated, exact, top in pairs:
+        forward = max(forward, _distance(updated, exact, top, limit)[0])
     backward = 0.0
-    for name, w in want.grads.items():
-        g = got.grads[name]
-        if (g is None) != (w is None):
-            backward = np.inf
-        elif g is not None:
-            units, error = _distance(g, w, scale.grads[name], 2 * limit)
+    for name, exact in want.grads.items():
+        gradient = got.grads[name]
+        if gradient is None or exact is None:
+            backward = max(backward, 0.0 if gradient is exact else np.inf)
+        else:
+            units, error = _distance(gradient, exact, scale.grads[name], 2 * limit)
             backward, relative = max(backward, units), max(relative, error)
     return Comparison(None, forward, backward, relative, max(forward, backward) <= 1)
 
@@ -104,15 +108,15 @@ _references: dict[tuple[object, ...], tuple[Results, Results]] = {}
 
 
 def _reference(
-    op: Op[..., Any], arguments: Mapping[str, Any], dy: Array
+    op: Op[..., Any, Any], arguments: Mapping[str, Any], dy: Any
 ) -> tuple[Results, Results]:
     """What naive says in float64, and the sums of magnitudes behind it."""
     wide = {k: _wide(v) for k, v in arguments.items()}
-    want = run(op, op.impl("naive"), wide, dy.astype(np.float64))
+    want = run(op, op.impl("naive"), wide, _wide(dy))
     return want, _magnitudes(op, wide, dy, want)
 
 
-def bound(op: Op[..., Any], call: Any) -> float:
+def bound(op: Op[..., Any, Any], call: Any) -> float:
     """The allowed error of a forward result, relative to the sum of magnitudes."""
     eps = float(np.finfo(call.dtype).eps)
     return 4 * max(1, int(op.terms(call) - 1).bit_length()) * eps
@@ -120,28 +124,43 @@ def bound(op: Op[..., Any], call: Any) -> float:
 
 def _wide(value: Any) -> Any:
     """Float arrays as float64: the naive code on them is as good as exact."""
+    if isinstance(value, tuple) and any(isinstance(v, np.ndarray) for v in value):
+        return tuple(_wide(v) for v in value)
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         return value.astype(np.float64)
     return value
 
 
-def _magnitudes(op: Op[..., Any], wide: dict[str, Any], dy: Array, want: Results) -> Results:
+def _map(dy: Any, function: Any) -> Any:
+    """`function` of dy, or of each array if there are several."""
+    return tuple(function(d) for d in dy) if isinstance(dy, tuple) else function(dy)
+
+
+def _magnitudes(op: Op[..., Any, Any], wide: dict[str, Any], dy: Any, want: Results) -> Results:
     """Sums of magnitudes: the same operation on absolute values, for sums and products.
 
     Where the operation is no such sum, the largest entry of a result or of dy stands for it.
     """
+    up = _map(_wide(dy), np.abs)
     if not op.exact:
-        top = float(np.abs(dy).max(initial=0.0))
+        top = max(float(d.max(initial=0.0)) for d in (up if isinstance(up, tuple) else (up,)))
         grads = {k: None if g is None else _top(g, top) for k, g in want.grads.items()}
-        return Results(_top(want.y, 0.0), grads, {})
-    naive, up = op.impl("naive"), np.abs(dy).astype(np.float64)
-    absolute = {k: np.abs(v) if isinstance(v, np.ndarray) else v for k, v in wide.items()}
+        return Results(tuple(_top(y, 0.0) for y in want.outputs), grads, {})
+    naive = op.impl("naive")
+    absolute = {k: _absolute(v) for k, v in wide.items()}
     products, winners = run(op, naive, absolute, up), run(op, naive, wide, up)
     joined = {
         k: None if g is None else np.maximum(np.abs(g), np.abs(winners.grads[k]))
         for k, g in products.grads.items()
     }
-    return Results(np.maximum(np.abs(products.y), np.abs(want.y)), joined, {})
+    both = zip(products.outputs, want.outputs, strict=True)
+    return Results(tuple(np.maximum(np.abs(p), np.abs(y)) for p, y in both), joined, {})
+
+
+def _absolute(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return np.abs(value)
+    return value
 
 
 def _top(a: Array, least: float) -> Array:
@@ -166,7 +185,7 @@ def _distance(got: Array, want: Array, scale: Any, limit: float) -> tuple[float,
 
 
 def check_impl(
-    op: Op[..., Any], impl: Impl | str, case: Case, dtype: str, *, seed: int = 0
+    op: Op[..., Any, Any], impl: Impl | str, case: Case, dtype: str, *, seed: int = 0
 ) -> None:
     """Assert that an implementation computes what naive does, and nothing else.
 
@@ -192,19 +211,20 @@ def check_impl(
             f"{found.backward:.3g} backward; it must be at most 1"
         )
     arguments = draw(op, case, dtype, seed=seed)
-    dy = draw_dy(op.front(**arguments)[0], seed=seed + 1)
+    dy = draw_dy(op, op.front(**arguments)[0], seed=seed + 1)
     _check_form(op, impl, where, arguments, dy)
     _check_inputs_untouched(op, impl, where, arguments, dy)
 
 
 def _check_form(
-    op: Op[..., Any], impl: Impl, where: str, arguments: dict[str, Any], dy: Array
+    op: Op[..., Any, Any], impl: Impl, where: str, arguments: dict[str, Any], dy: Any
 ) -> None:
     """Shapes, dtypes, `needs`, and zero gradients for zero dy."""
     call, arrays, _, _ = op.front(**arguments)
     given = dict(zip(op.array_names, arrays, strict=True))
     whole = run(op, impl, arguments, dy)
-    assert whole.y.dtype == call.dtype, f"{where}: y is {whole.y.dtype}; it must be {call.dtype}"
+    for y in whole.outputs[: op.has_gradient or 1]:
+        assert y.dtype == call.dtype, f"{where}: y is {y.dtype}; it must be {call.dtype}"
     for name, gradient in whole.grads.items():
         if gradient is None:
             assert given[name] is None, f"{where}: d{name} is None but {name} was given"
@@ -215,31 +235,34 @@ def _check_form(
         )
         assert gradient.dtype == call.dtype, f"{where}: d{name} is {gradient.dtype}"
         alone = run(op, impl, arguments, dy, needs=(name,)).grads
-        assert np.array_equal(alone[name], gradient, equal_nan=True), (  # type: ignore[arg-type]
+        assert np.array_equal(alone[name], gradient, equal_nan=True), (
             f"{where}: d{name} alone differs from d{name} with the others"
         )
         others = [k for k, g in alone.items() if k != name and g is not None]
         assert not others, f"{where}: needs=({name!r},) also computed {others}"
-    nothing = run(op, impl, arguments, np.zeros_like(dy)).grads
+    nothing = run(op, impl, arguments, _map(dy, np.zeros_like)).grads
     for name, gradient in nothing.items():
         assert gradient is None or not gradient.any(), f"{where}: zero dy gives d{name} != 0"
 
 
 def _check_inputs_untouched(
-    op: Op[..., Any], impl: Impl, where: str, arguments: dict[str, Any], dy: Array
+    op: Op[..., Any, Any], impl: Impl, where: str, arguments: dict[str, Any], dy: Any
 ) -> None:
     before = {k: v.copy() for k, v in arguments.items() if isinstance(v, np.ndarray)}
-    dy_before = dy.copy()
+    dys = dy if isinstance(dy, tuple) else (dy,)
+    dys_before = [d.copy() for d in dys]
     call, arrays, _, _ = op.front(**arguments)
     impl = op.impl("naive") if call.empty else impl
     y, saved = impl.forward(call, *arrays, out=None, save=True)
     gradients = impl.backward(call, saved, dy, op.grads._fields)
+    results = (*(y if op.outputs else (y,)), *gradients)
     for name, array in before.items():
         if name not in op.updates:
             same = np.array_equal(arguments[name], array, equal_nan=array.dtype.kind == "f")
             assert same, f"{where}: input {name} was written to"
-            for result in (y, *gradients):
+            for result in results:
                 assert result is None or not np.may_share_memory(result, arguments[name]), (
                     f"{where}: a result shares memory with {name}"
                 )
-    assert np.array_equal(dy, dy_before), f"{where}: dy was written to"
+    for d, d_before in zip(dys, dys_before, strict=True):
+        assert np.array_equal(d, d_before), f"{where}: dy was written to"

@@ -14,7 +14,7 @@ Data = Literal["integer", "normal"]
 
 
 def draw(
-    op: Op[..., Any], case: Case, dtype: str, *, seed: int = 0, kind: Data = "normal"
+    op: Op[..., Any, Any], case: Case, dtype: str, *, seed: int = 0, kind: Data = "normal"
 ) -> dict[str, Any]:
     """Keyword arguments for a call of `op`: an array per shape of `case`, and its options.
 
@@ -32,10 +32,15 @@ def draw(
     return arguments | dict(case.options)
 
 
-def draw_dy(call: Any, *, seed: int = 1, kind: Data = "normal") -> Array:
-    """A random gradient of the result of `call`; all-ones would hide flips and swaps."""
+def draw_dy(op: Op[..., Any, Any], call: Any, *, seed: int = 1, kind: Data = "normal") -> Any:
+    """A random gradient of the result of `call`; all-ones would hide flips and swaps.
+
+    An array, or a tuple of them if `op` has several differentiable results.
+    """
     rng = np.random.default_rng(seed)
-    return _numbers(rng, call.out, np.dtype(call.dtype), kind)
+    shapes = call.out[: op.has_gradient] if op.outputs else (call.out,)
+    dys = tuple(_numbers(rng, shape, np.dtype(call.dtype), kind) for shape in shapes)
+    return dys if len(dys) > 1 else dys[0]
 
 
 def _numbers(

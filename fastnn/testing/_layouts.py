@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastnn._check import Array
@@ -17,12 +19,12 @@ def layout(a: Array, name: str) -> Array:
         return np.array(a, order="F")
     if name == "strided":
         wide = np.full([2 * n for n in a.shape], np.nan if a.dtype.kind == "f" else -1, a.dtype)
-        view = wide[(..., *(slice(None, None, 2),) * a.ndim)]
+        view: Array = wide[_every(2, a)]
         view[...] = a
         return view
     if name == "negative":
-        flip = (..., *(slice(None, None, -1),) * a.ndim)
-        return np.array(a[flip], order="C")[flip]
+        turned: Array = np.array(a[_every(-1, a)], order="C")[_every(-1, a)]
+        return turned
     if name == "offset":
         return _from_bytes(a, a.itemsize)
     if name == "readonly":
@@ -34,6 +36,11 @@ def layout(a: Array, name: str) -> Array:
     if name == "unaligned":
         return _from_bytes(a, 1)
     raise ValueError(f"layout {name!r} is unknown; there are {LAYOUTS}")
+
+
+def _every(step: int, a: Array) -> Any:
+    """Index of every `step`-th entry along each axis, which is a view even without axes."""
+    return (..., *(slice(None, None, step),) * a.ndim)
 
 
 def _from_bytes(a: Array, offset: int) -> Array:

@@ -33,10 +33,12 @@ static void forward_channel(void *ctx, idx c, int slot) {
         double sum = 0;
         for (idx n = 0; n < v->n; ++n) sum += row_sum(row_of(v, v->x, n, c), v->l);
         v->mean[c] = sum / count(v);
-        double squares = 0;
+        moments rest = {0, 0}; /* about a mean that is good to T, so they correct it */
         for (idx n = 0; n < v->n; ++n)
-            squares += row_square_sum(row_of(v, v->x, n, c), v->l, split(v->mean[c]));
-        v->var[c] = squares / count(v);
+            row_moments(row_of(v, v->x, n, c), v->l, split(v->mean[c]), &rest);
+        double shifted = rest.sum / count(v);
+        v->mean[c] += shifted;
+        v->var[c] = rest.squares / count(v) - shifted * shifted;
     }
     pair mean = split(v->mean[c]);
     T scale = (T)(weight(v, c) / sqrt(v->var[c] + v->eps)), bias = (T)shift(v, c);
@@ -61,14 +63,13 @@ static void backward_channel(void *ctx, idx c, int slot) {
     set_gradients(v, c, dw, db);
     if (!v->dx) return;
     /* dx = w inverse (dy - db/M - xhat dw/M); in evaluation the statistics are constants. */
-    double gain = weight(v, c) * inverse;
-    T a = (T)gain, along = v->training ? (T)(gain * dw * inverse / count(v)) : 0;
-    T common = v->training ? (T)(gain * db / count(v)) : 0;
+    T a = (T)(weight(v, c) * inverse), common = v->training ? (T)(db / count(v)) : 0;
+    T along = v->training ? (T)(dw * inverse / count(v)) : 0;
     for (idx n = 0; n < v->n; ++n) {
         const T *x = row_of(v, v->x, n, c), *dy = row_of(v, v->dy, n, c);
         T *dx = (T *)row_of(v, v->dx, n, c);
         for (idx i = 0; i < v->l; ++i)
-            dx[i] = a * dy[i] - common - along * (x[i] - mean.high - mean.low);
+            dx[i] = a * (dy[i] - common - along * (x[i] - mean.high - mean.low));
     }
     (void)slot;
 }
@@ -118,20 +119,20 @@ static void backward_columns(void *ctx, idx task, int slot) {
         }
     for (idx i = 0; i < size; ++i) {
         pair mean = split(v->mean[c0 + i]);
-        double inverse = 1 / sqrt(v->var[c0 + i] + v->eps), gain = weight(v, c0 + i) * inverse;
+        double inverse = 1 / sqrt(v->var[c0 + i] + v->eps);
         dw[i] *= inverse;
         set_gradients(v, c0 + i, dw[i], db[i]);
         high[i] = mean.high;
         low[i] = mean.low;
-        a[i] = (T)gain;
-        along[i] = v->training ? (T)(gain * dw[i] * inverse / count(v)) : 0;
-        common[i] = v->training ? (T)(gain * db[i] / count(v)) : 0;
+        a[i] = (T)(weight(v, c0 + i) * inverse);
+        along[i] = v->training ? (T)(dw[i] * inverse / count(v)) : 0;
+        common[i] = v->training ? (T)(db[i] / count(v)) : 0;
     }
     T *dx = (T *)v->dx + c0;
     for (idx n = 0; v->dx && n < v->n; ++n)
         for (idx i = 0; i < size; ++i) {
             idx at = n * v->c + i;
-            dx[at] = a[i] * dy[at] - common[i] - along[i] * (x[at] - high[i] - low[i]);
+            dx[at] = a[i] * (dy[at] - common[i] - along[i] * (x[at] - high[i] - low[i]));
         }
     (void)slot;
 }

@@ -10,31 +10,84 @@ enum { COLUMNS = 128, NOBODY = 255 };
 
 typedef fastnn_pool_args pool;
 
+/* A vector of places at any address. */
+typedef I ivecu __attribute__((vector_size(VB), aligned(sizeof(I)), may_alias));
+
 static inline int small_window(const pool *v) { return v->R * v->S <= 255; }
 
 /* Columns q in [*first, *last) of an output row whose cell s falls inside the image. */
 static inline void inside(const pool *v, idx s, idx *first, idx *last) {
     idx shift = s * v->dw_step - v->left;
     *first = shift >= 0 ? 0 : least(ceil_div(-shift, v->sw), v->Q);
-    *last = v->W <= shift ? 0 : least(ceil_div(v->W - shift, v->sw), v->Q);
+    *last = v->Q; /* away from borders there is nothing to divide */
+    if ((v->Q - 1) * v->sw + shift >= v->W)
+        *last = v->W <= shift ? 0 : ceil_div(v->W - shift, v->sw);
 }
 
-/* One cell of the window against the best so far, for `size` windows `step` cells apart. */
+/* x[0], x[2], x[4] ... in a vector; reads one number more than it takes. */
+static inline vec evens(const T *x) {
+#if FASTNN_BITS * 2 == VB * 8
+#define EVENS 0, 2
+#elif FASTNN_BITS * 4 == VB * 8
+#define EVENS 0, 2, 4, 6
+#elif FASTNN_BITS * 8 == VB * 8
+#define EVENS 0, 2, 4, 6, 8, 10, 12, 14
+#else
+#define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#endif
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(load(x), load(x + VL), EVENS);
+#else
+    return __builtin_shuffle(load(x), load(x + VL), (ivec){EVENS});
+#endif
+}
+
+/* One cell of the window against the best so far, for `size` windows `step` cells apart; x may be
+ * read up to `end`. A NaN beats what is none; -inf beats nothing, for who is first is known. */
 static inline void contest(T *restrict best, I *restrict winner, const T *restrict x, idx size,
-                           idx step, I cell) {
-    for (idx q = 0; q < size; ++q) {
+                           idx step, I cell, const T *end) {
+    idx q = 0;
+    for (; q + VL <= size && (step != 2 || end - x >= 2 * (q + VL)); q += VL) {
+        vec value, now = load(best + q);
+        if (step == 1)
+            value = load(x + q);
+        else if (step == 2)
+            value = evens(x + 2 * q);
+        else
+            for (idx j = 0; j < VL; ++j) value[j] = x[(q + j) * step];
+        ivec take = ~(value <= now) & (now == now);
+        store(best + q, select(take, value, now));
+        if (winner) {
+            ivecu *to = (ivecu *)(winner + q);
+            *to = (take & cell) | (~take & *to);
+        }
+    }
+    for (; q < size; ++q) {
         T value = x[q * step], now = best[q];
-        int take = (value > now) | (winner[q] < 0) | ((value != value) & (now == now));
+        int take = !(value <= now) & (now == now);
         best[q] = take ? value : now;
-        winner[q] = take ? cell : winner[q];
+        if (winner) winner[q] = take ? cell : winner[q];
+    }
+}
+
+/* The first cell inside the image of the windows [q0, q1) of output row p, or -1. */
+static void first_cells(const pool *v, idx p, idx q0, idx q1, I *winner) {
+    idx r = most(0, ceil_div(v->top - p * v->sh, v->dh)), first, last;
+    int none = r >= v->R || p * v->sh - v->top + r * v->dh >= v->H;
+    inside(v, 0, &first, &last);
+    for (idx q = q0; q < q1; ++q) {
+        idx s = 0;
+        if (q < first) s = ceil_div(v->left - q * v->sw, v->dw_step);
+        int out = none | (q >= last) | (s >= v->S);
+        if (s > 0) out |= q * v->sw - v->left + s * v->dw_step >= v->W;
+        winner[q - q0] = out ? -1 : (I)(r * v->S + s);
     }
 }
 
 static void forward_row(const pool *v, const T *plane, idx p, idx q0, idx q1, T *best, I *winner) {
-    for (idx q = 0; q < q1 - q0; ++q) {
-        best[q] = -(T)INFINITY;
-        winner[q] = -1;
-    }
+    const T *end = (const T *)v->x + v->planes * v->H * v->W;
+    for (idx q = 0; q < q1 - q0; ++q) best[q] = -(T)INFINITY;
+    if (winner) first_cells(v, p, q0, q1, winner);
     for (idx r = 0; r < v->R; ++r) {
         idx h = p * v->sh - v->top + r * v->dh;
         if (h < 0 || h >= v->H) continue;
@@ -45,13 +98,14 @@ static void forward_row(const pool *v, const T *plane, idx p, idx q0, idx q1, T 
             last = least(last, q1);
             if (first >= last) continue;
             const T *x = plane + h * v->W + first * v->sw + s * v->dw_step - v->left;
-            I cell = (I)(r * v->S + s);
+            I cell = (I)(r * v->S + s), *who = winner ? winner + first - q0 : NULL;
+            T *row = best + first - q0;
             if (v->sw == 1)
-                contest(best + first - q0, winner + first - q0, x, last - first, 1, cell);
+                contest(row, who, x, last - first, 1, cell, end);
             else if (v->sw == 2)
-                contest(best + first - q0, winner + first - q0, x, last - first, 2, cell);
+                contest(row, who, x, last - first, 2, cell, end);
             else
-                contest(best + first - q0, winner + first - q0, x, last - first, v->sw, cell);
+                contest(row, who, x, last - first, v->sw, cell, end);
         }
     }
 }
@@ -60,13 +114,11 @@ static void forward_task(void *ctx, idx plane, int slot) {
     const pool *v = ctx;
     const T *x = (const T *)v->x + plane * v->H * v->W;
     idx at = plane * v->P * v->Q;
-    T best[COLUMNS];
     I winner[COLUMNS];
     for (idx p = 0; p < v->P; ++p)
         for (idx q0 = 0; q0 < v->Q; q0 += COLUMNS) {
             idx size = least(COLUMNS, v->Q - q0);
-            forward_row(v, x, p, q0, q0 + size, best, winner);
-            memcpy((T *)v->y + at, best, (size_t)size * sizeof(T));
+            forward_row(v, x, p, q0, q0 + size, (T *)v->y + at, v->offset ? winner : NULL);
             if (v->offset && small_window(v))
                 for (idx q = 0; q < size; ++q) ((uint8_t *)v->offset)[at + q] = (uint8_t)winner[q];
             else if (v->offset)

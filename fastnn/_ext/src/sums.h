@@ -41,28 +41,36 @@ static inline pair split(double value) {
     return (pair){high, (T)(value - (double)high)};
 }
 
-/* Sum of (row[i] - mean)^2. */
-static inline double row_square_sum(const T *row, idx size, pair mean) {
-    double sum = 0;
+typedef struct {
+    double sum, squares;
+} moments;
+
+/* Add the sums of row[i] - mean and of its squares. The first corrects a mean from row_sum, whose
+ * chains lose digits when the mean is large: Chan, Golub, LeVeque, "Algorithms for computing the
+ * sample variance" (1983), equation 1.7. */
+static inline void row_moments(const T *row, idx size, pair mean, moments *to) {
     vec high = splat(mean.high), low = splat(mean.low);
     for (; size > 0; row += CHAIN_BLOCK, size -= CHAIN_BLOCK) {
         idx block = least(size, CHAIN_BLOCK), i = 0;
-        vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+        vec s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0};
         for (; i + 4 * VL <= block; i += 4 * VL) {
             vec d0 = load(row + i) - high - low, d1 = load(row + i + VL) - high - low;
             vec d2 = load(row + i + 2 * VL) - high - low, d3 = load(row + i + 3 * VL) - high - low;
-            s0 += d0 * d0;
-            s1 += d1 * d1;
-            s2 += d2 * d2;
-            s3 += d3 * d3;
+            s0 += d0 + d1;
+            s1 += d2 + d3;
+            q0 += d0 * d0;
+            q1 += d1 * d1;
+            q2 += d2 * d2;
+            q3 += d3 * d3;
         }
-        sum += total((s0 + s1) + (s2 + s3));
+        to->sum += total(s0 + s1);
+        to->squares += total((q0 + q1) + (q2 + q3));
         for (; i < block; ++i) {
             double d = (double)(row[i] - mean.high - mean.low);
-            sum += d * d;
+            to->sum += d;
+            to->squares += d * d;
         }
     }
-    return sum;
 }
 
 /* Sum of dy[i] * (row[i] - mean). */

@@ -48,9 +48,10 @@ def _relu(x: Array, *, out: Array | None = None, backend: str | None = None) -> 
 
     Notes
     -----
-    Forward is one comparison per element and reads x and writes y once. Backward needs only y,
-    which ``forward`` keeps: do not change y before ``backward``. See V. Nair, G. E. Hinton,
-    "Rectified linear units improve restricted Boltzmann machines" (ICML 2010), section 2.
+    Forward costs one FLOP, a comparison, per element, and the bytes of x and of y once each.
+    Backward needs only y, which ``forward`` keeps: do not change y before ``backward``. See
+    V. Nair, G. E. Hinton, "Rectified linear units improve restricted Boltzmann machines" (ICML
+    2010), section 2.
 
     Examples
     --------
@@ -74,6 +75,7 @@ def _describe(dtype: str, x: tuple[int, ...]) -> ActivationCall:
 
 relu = Op(
     _relu,
+    returns=Array,
     grads=ActivationGrads,
     impls=["cython:direct", "numba:direct", "naive"],
     cases=spec.relu_cases,

@@ -31,8 +31,8 @@ def _conv2d(
 
     ::
 
-        y[n,k,p,q] = b[k] + sum over c,r,s of  x[n, g*C/groups + c, p*sh + r*dh - top, q*sw + s*dw - left]
-                                               * w[k,c,r,s]
+        y[n,k,p,q] = b[k] + sum over c,r,s of w[k,c,r,s]
+                     * x[n, g*C/groups + c, p*sh + r*dh - top, q*sw + s*dw - left]
 
     where g = k // (K/groups) is the group of filter k and x is 0 outside the image.
 
@@ -78,7 +78,7 @@ def _conv2d(
 
     Notes
     -----
-    Forward costs 2 N K P Q C/groups R S FLOP and reads and writes x, w and y once; each of dx and
+    Forward costs 2 N K P Q C/groups R S FLOP and moves the bytes of x, w and y once. Each of dx and
     dw costs as much again. See V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep
     learning" (arXiv 1603.07285), relationship 6 for the sizes.
 
@@ -156,7 +156,7 @@ def _describe(
                 f"{op}: x has {letter}={size}, padded by {side} to {size + sum(side)}, but the "
                 f"window spans {span}; it must fit"
             )
-    return ConvCall(dtype, x, w, b is not None, stride, sides, dilation, groups)
+    return spec.conv_call(dtype, x, w, b is not None, stride, sides, dilation, groups)
 
 
 def _sides(
@@ -178,6 +178,7 @@ def _sides(
 
 conv2d = Op(
     _conv2d,
+    returns=Array,
     grads=ConvGrads,
     impls=["cython:im2col", "numba:direct", "naive"],
     cases=spec.conv2d_cases,

@@ -47,13 +47,13 @@ def _backward(
     for o, window in _windows(call):
         dxp[window] += dy[o] * w64[o[1]]
         dw[o[1]] += dy[o] * xp[window]
-    inside = tuple(
+    inside: Any = tuple(
         slice(before, before + size)
         for (before, _), size in zip(call.padding, call.x[2:], strict=True)
     )
     db = dy.sum(axis=(0, *range(2, dy.ndim)), dtype=np.float64)
     return (
-        dxp[..., *inside].astype(call.dtype) if "x" in needs else None,
+        dxp[:, :, *inside].astype(call.dtype) if "x" in needs else None,
         dw.astype(call.dtype) if "w" in needs else None,
         db.astype(call.dtype) if call.bias and "b" in needs else None,
     )

@@ -1,4 +1,4 @@
-"""What convolution means: sizes, costs, cases. No algorithm; every file of the family imports it."""
+"""What convolution means: sizes, costs, cases. No algorithm; the whole family imports it."""
 
 from __future__ import annotations
 
@@ -25,17 +25,7 @@ class ConvCall(NamedTuple):
     padding: tuple[tuple[int, int], ...]  # (before, after) per spatial axis
     dilation: tuple[int, ...]
     groups: int
-
-    @property
-    def out(self) -> tuple[int, ...]:
-        """N K P Q."""
-        spatial = (
-            output_size(i, r, s, p, d)
-            for i, r, s, p, d in zip(
-                self.x[2:], self.w[2:], self.stride, self.padding, self.dilation, strict=True
-            )
-        )
-        return (self.x[0], self.w[0], *spatial)
+    out: tuple[int, ...]  # N K P Q; follows from the rest, `conv_call` fills it in
 
     @property
     def empty(self) -> bool:
@@ -63,12 +53,28 @@ class ConvGrads(NamedTuple):
 
 
 def output_size(size: int, taps: int, stride: int, padding: tuple[int, int], dilation: int) -> int:
-    """Positions of a window of `taps` along an axis of `size`: floor((size + pads - span)/stride) + 1."""
+    """Positions of a window along an axis: floor((size + pads - span) / stride) + 1."""
     return (size + sum(padding) - dilation * (taps - 1) - 1) // stride + 1
 
 
+def conv_call(
+    dtype: str,
+    x: tuple[int, ...],
+    w: tuple[int, ...],
+    bias: bool,
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> ConvCall:
+    """The call with its result's shape, worked out once."""
+    axes = zip(x[2:], w[2:], stride, padding, dilation, strict=True)
+    out = (x[0], w[0], *(output_size(*axis) for axis in axes))
+    return ConvCall(dtype, x, w, bias, stride, padding, dilation, groups, out)
+
+
 def same_padding(taps: int, dilation: int) -> tuple[int, int]:
-    """(before, after) that keeps the size at stride 1; the odd cell goes to the end, as in PyTorch."""
+    """(before, after) that keeps the size at stride 1; an odd cell goes to the end."""
     total = dilation * (taps - 1)
     return total // 2, total - total // 2
 

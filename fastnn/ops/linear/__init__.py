@@ -60,8 +60,8 @@ def _linear(
 
     Notes
     -----
-    Forward costs 2 M I O FLOP for M rows, and reads and writes x, w and y once; each of dx and dw
-    costs as much again. See I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning" (MIT Press
+    Forward costs 2 M I O FLOP for M rows, and the bytes of x, w, b and y once each; each of dx and
+    dw costs as much again. See I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning" (MIT Press
     2016), section 6.5.6 for the gradients of a matrix product.
 
     Examples
@@ -105,6 +105,7 @@ def _describe(
 
 linear = Op(
     _linear,
+    returns=Array,
     grads=LinearGrads,
     impls=["cython:gemm", "numba:direct", "naive"],
     cases=spec.linear_cases,

@@ -70,9 +70,10 @@ def _softmax_cross_entropy(
 
     Notes
     -----
-    Costs one exponential and about four more FLOP per logit, forward and backward, and reads x
-    once. Losses and their sum are float64 inside. See I. Goodfellow, Y. Bengio, A. Courville, "Deep
-    Learning" (MIT Press 2016), equations 6.29 to 6.33.
+    Forward costs about 4 N C FLOP, an exponential counted as one, and the bytes of x and labels
+    once; backward as much again, and the bytes of dx. Losses and their sum are float64 inside. See
+    I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning" (MIT Press 2016), equations 6.29 to
+    6.33.
 
     Examples
     --------
@@ -120,6 +121,7 @@ def _describe(dtype: str, x: tuple[int, ...], labels: tuple[int, ...], reduction
 
 softmax_cross_entropy = Op(
     _softmax_cross_entropy,
+    returns=Array,
     grads=LossGrads,
     impls=["cython:fused", "numba:fused", "naive"],
     cases=spec.softmax_cross_entropy_cases,

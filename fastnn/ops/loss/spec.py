@@ -41,7 +41,8 @@ class LossCall(NamedTuple):
     @property
     def bytes(self) -> int:
         """x and labels read once, y written once."""
-        return np.dtype(self.dtype).itemsize * math.prod((*self.x,)) + 8 * self.x[0]
+        sizes = math.prod(self.x) + math.prod(self.out)
+        return np.dtype(self.dtype).itemsize * sizes + 8 * self.x[0]
 
 
 class LossGrads(NamedTuple):

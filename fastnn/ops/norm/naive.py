@@ -25,8 +25,8 @@ def batch_norm_forward(
     for c in range(call.x[1]):
         values = x[:, c].astype(np.float64)
         if call.training:
-            mean[c] = np.sum(values) / max(call.count, 1)
-            var[c] = np.sum((values - mean[c]) ** 2) / max(call.count, 1)
+            mean[c] = np.sum(values) / max(call.values, 1)
+            var[c] = np.sum((values - mean[c]) ** 2) / max(call.values, 1)
         xhat = (values - mean[c]) / np.sqrt(var[c] + call.eps)
         y[:, c] = xhat * (1.0 if w is None else w[c]) + (0.0 if b is None else b[c])
     update_running(call, running_mean, running_var, mean, var)
@@ -44,7 +44,7 @@ def batch_norm_backward(
         d, xhat = dy[:, c].astype(np.float64), (x[:, c].astype(np.float64) - mean[c]) * inverse
         dw[c], db[c] = np.sum(d * xhat), np.sum(d)
         if call.training:
-            d -= (db[c] + xhat * dw[c]) / max(call.count, 1)
+            d -= (db[c] + xhat * dw[c]) / max(call.values, 1)
         dx[:, c] = d * inverse * (1.0 if w is None else w[c])
     return (
         dx if "x" in needs else None,

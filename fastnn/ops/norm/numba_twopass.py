@@ -1,4 +1,4 @@
-"""Batch normalisation, jitted: a task is a channel, its mean, then its variance, then its result."""
+"""Batch normalisation, jitted: a task is a channel, mean, then variance, then result."""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ class NormCall(NamedTuple):
     @property
     def sizes(self) -> tuple[int, int, int]:
         """N C L, the axes after the second flattened."""
-        return (*self.x[:2], math.prod(self.x[2:]))
+        return self.x[0], self.x[1], math.prod(self.x[2:])
 
     @property
-    def count(self) -> int:
+    def values(self) -> int:
         """M, values per channel."""
         n, _, length = self.sizes
         return n * length
@@ -79,18 +79,18 @@ def statistics(
 def update_running(
     call: NormCall, running_mean: Array | None, running_var: Array | None, mean: Array, var: Array
 ) -> None:
-    """In training, move the running statistics, if there are any, towards the biased `mean`, `var`."""
+    """In training, move running statistics, if there are any, towards the biased ones given."""
     if not call.training or call.empty or running_mean is None or running_var is None:
         return
     m = call.momentum
     running_mean[:] = (1 - m) * running_mean.astype(np.float64) + m * mean
-    unbiased = var * (call.count / (call.count - 1))
+    unbiased = var * (call.values / (call.values - 1))
     running_var[:] = (1 - m) * running_var.astype(np.float64) + m * unbiased
 
 
 def terms(call: NormCall) -> int:
     """The longest sum: over the values of a channel."""
-    return max(call.count, 1)
+    return max(call.values, 1)
 
 
 def draw_variance(rng: np.random.Generator, case: Case, dtype: np.dtype[Any]) -> Array:
@@ -99,7 +99,7 @@ def draw_variance(rng: np.random.Generator, case: Case, dtype: np.dtype[Any]) ->
 
 
 def batch_norm_cases() -> Iterator[Case]:
-    """Cases of batch_norm; N C L differ, in training and evaluation, with and without each array."""
+    """Cases of batch_norm; N C L differ; training and evaluation, with and without each array."""
     yield _case("core", (6, 3), "wb", training=True)
     yield _case("core", (6, 3), "wbr")
     yield _case("core", (5, 4, 7), "wr", training=True, momentum=0.3)
@@ -132,7 +132,7 @@ def batch_norm_cases() -> Iterator[Case]:
 def _case(kind: Any, x: tuple[int, ...], present: str, **options: Any) -> Case:
     """A case with w, b and running statistics ("r") if they are in `present`."""
     per_channel = shape(x[1])
-    arrays = {letter: per_channel for letter in "wb" if letter in present}
+    arrays: dict[str, Any] = {letter: per_channel for letter in "wb" if letter in present}
     if "r" in present:
         arrays |= {"running_mean": per_channel, "running_var": per_channel}
     return case(kind, x=shape(*x), **arrays, **options)

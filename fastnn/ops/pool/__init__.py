@@ -80,10 +80,10 @@ def _max_pool2d(
 
     Notes
     -----
-    Forward costs N C P Q R S comparisons and reads x and writes y once. ``forward`` keeps the
-    winners for ``backward``, one byte each if R S <= 255, else four; inference keeps nothing. See
-    V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning" (arXiv 1603.07285),
-    section 3, relationship 7 for the sizes.
+    Forward costs N C P Q R S FLOP, all comparisons, and the bytes of x and of y once each.
+    ``forward`` keeps the winners for ``backward``, N C P Q bytes if R S <= 255, else four times as
+    many; inference keeps nothing. See V. Dumoulin, F. Visin, "A guide to convolution
+    arithmetic for deep learning" (arXiv 1603.07285), section 3, relationship 7 for the sizes.
 
     Examples
     --------
@@ -130,9 +130,10 @@ def _describe(
     if len(x) != 2 + len(axes):
         raise ShapeError(f"{op}: x has {len(x)} axes, shape {x}; it must be N C {letters}")
     _check.positive_sizes(op, "x", x[1:], f"C {letters}")
-    if math.prod(window) >= 2**31:
+    cells = math.prod(window)
+    if cells >= 2**31:
         raise ShapeError(
-            f"{op}: kernel_size={window} has {math.prod(window)} cells; it must be less than {2**31}"
+            f"{op}: kernel_size={window} has {cells} cells; it must be less than {2**31}"
         )
     for letter, size, taps, side, step in zip(axes, x[2:], window, padding, dilation, strict=True):
         span = step * (taps - 1) + 1
@@ -146,11 +147,12 @@ def _describe(
                 f"{op}: x has {letter}={size}, padded by {side} to {size + sum(side)}, but the "
                 f"window spans {span}; it must fit"
             )
-    return PoolCall(dtype, x, window, stride, padding, dilation, ceil_mode)
+    return spec.pool_call(dtype, x, window, stride, padding, dilation, ceil_mode)
 
 
 max_pool2d = Op(
     _max_pool2d,
+    returns=Array,
     grads=PoolGrads,
     impls=["cython:direct", "numba:direct", "naive"],
     cases=spec.max_pool2d_cases,

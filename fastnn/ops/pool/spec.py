@@ -24,17 +24,7 @@ class PoolCall(NamedTuple):
     padding: tuple[tuple[int, int], ...]  # (before, after) per spatial axis
     dilation: tuple[int, ...]
     ceil_mode: bool
-
-    @property
-    def out(self) -> tuple[int, ...]:
-        """N C P Q."""
-        spatial = (
-            output_size(i, r, s, p, d, self.ceil_mode)
-            for i, r, s, p, d in zip(
-                self.x[2:], self.window, self.stride, self.padding, self.dilation, strict=True
-            )
-        )
-        return (*self.x[:2], *spatial)
+    out: tuple[int, ...]  # N C P Q; follows from the rest, `pool_call` fills it in
 
     @property
     def offset_dtype(self) -> str:
@@ -72,6 +62,21 @@ def output_size(
         return room // stride + 1
     last = -(-room // stride)
     return last if last * stride >= size + padding[0] else last + 1
+
+
+def pool_call(
+    dtype: str,
+    x: tuple[int, ...],
+    window: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    ceil_mode: bool,
+) -> PoolCall:
+    """The call with its result's shape, worked out once."""
+    axes = zip(x[2:], window, stride, padding, dilation, strict=True)
+    out = (*x[:2], *(output_size(*axis, ceil_mode) for axis in axes))
+    return PoolCall(dtype, x, window, stride, padding, dilation, ceil_mode, out)
 
 
 def terms(call: PoolCall) -> int:
