@@ -42,6 +42,16 @@ def _native(op: str, name: str, value: Any) -> np.dtype[Any]:
     raise DtypeError(f"{op}: {name} has dtype {dtype}; it must be float32 or float64")
 
 
+def wide(a: Array) -> Array:
+    """`a` in float64 for a naive sum, or complex128 where tests take a complex step."""
+    return a.astype(wide_dtype(a.dtype))
+
+
+def wide_dtype(dtype: Any) -> np.dtype[Any]:
+    """The dtype that naive code adds up in: float64, or complex128 for complex arrays."""
+    return np.result_type(np.float64, dtype)
+
+
 def optional(op: str, name: str, value: Any) -> Array | None:
     """`array`, or None for None."""
     return None if value is None else array(op, name, value)

@@ -223,6 +223,9 @@ class Op(Generic[P, Y, G]):
         The length of the longest sum of a call: it sets the tolerance of comparisons.
     exact
         Made of sums, products and comparisons only, hence bitwise comparable on small integers.
+    smooth
+        Analytic everywhere, so that naive, which must then take complex arrays, can be held
+        against the complex step.
     updates
         Names of arrays that a call writes to (running statistics); all others are only read.
     returns
@@ -245,6 +248,7 @@ class Op(Generic[P, Y, G]):
         terms: Callable[[Any], int],
         draw: Mapping[str, Draw] | None = None,
         exact: bool = True,
+        smooth: bool = False,
         updates: Sequence[str] = (),
         has_gradient: int | None = None,
     ) -> None:
@@ -263,6 +267,7 @@ class Op(Generic[P, Y, G]):
         self.terms = terms
         self.draw = dict(draw or {})
         self.exact = exact
+        self.smooth = smooth
         self.updates = tuple(updates)
         self.outputs: tuple[str, ...] = getattr(returns, "_fields", ())
         self.has_gradient = has_gradient or len(self.outputs)

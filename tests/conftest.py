@@ -32,14 +32,16 @@ def pytest_generate_tests(metafunc):
             for impl in op.impls
         ]
         metafunc.parametrize("op,case,dtype,impl", rows)
-    elif {"op", "case"} <= names:
+    elif "case" in names and names & {"op", "smooth_op"}:
+        name = "op" if "op" in names else "smooth_op"
         rows = [
             pytest.param(op, case, id=f"{op.name}-{case.id}")
             for op in fastnn.dispatch.OPS.values()
+            if op.smooth or name == "op"
             for case in op.cases()
             if case.kind == "core"
         ]
-        metafunc.parametrize("op,case", rows)
+        metafunc.parametrize(f"{name},case", rows)
     elif {"op", "bad"} <= names:
         rows = [
             pytest.param(op, bad, id=f"{op.name}-{i}")

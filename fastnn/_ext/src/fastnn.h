@@ -114,17 +114,23 @@ typedef struct {
 
 /* The one list of kernels: name and argument record. */
 #define FASTNN_KERNELS(KERNEL)                                                                     \
+    /* linear */                                                                                   \
     KERNEL(gemm, fastnn_gemm_args)                                                                 \
     KERNEL(colsum, fastnn_colsum_args)                                                             \
+    /* conv */                                                                                     \
     KERNEL(conv_im2col_forward, fastnn_conv_args)                                                  \
     KERNEL(conv_im2col_backward_data, fastnn_conv_args)                                            \
     KERNEL(conv_im2col_backward_filter, fastnn_conv_args)                                          \
+    /* pool */                                                                                     \
     KERNEL(max_pool_forward, fastnn_pool_args)                                                     \
     KERNEL(max_pool_backward, fastnn_pool_args)                                                    \
+    /* norm */                                                                                     \
     KERNEL(batch_norm_forward, fastnn_norm_args)                                                   \
     KERNEL(batch_norm_backward, fastnn_norm_args)                                                  \
+    /* activation */                                                                               \
     KERNEL(relu_forward, fastnn_relu_args)                                                         \
     KERNEL(relu_backward, fastnn_relu_args)                                                        \
+    /* loss */                                                                                     \
     KERNEL(softmax_xent_forward, fastnn_xent_args)                                                 \
     KERNEL(softmax_xent_backward, fastnn_xent_args)
 

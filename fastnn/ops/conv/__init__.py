@@ -184,4 +184,5 @@ conv2d = Op(
     cases=spec.conv2d_cases,
     errors=spec.conv2d_errors,
     terms=spec.terms,
+    smooth=True,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._check import wide
 from fastnn.ops.conv.spec import Array, ConvCall
 
 
@@ -25,14 +26,14 @@ def _windows(call: ConvCall) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]
 
 
 def _padded(call: ConvCall, x: Array) -> Array:
-    return np.pad(x.astype(np.float64), ((0, 0), (0, 0), *call.padding))
+    return np.pad(wide(x), ((0, 0), (0, 0), *call.padding))
 
 
 def _forward(
     call: ConvCall, x: Array, w: Array, b: Array | None, *, out: Array | None, save: bool
 ) -> tuple[Array, Any]:
     y = np.empty(call.out, call.dtype) if out is None else out
-    xp, w64 = _padded(call, x), w.astype(np.float64)
+    xp, w64 = _padded(call, x), wide(w)
     for o, window in _windows(call):
         y[o] = np.sum(xp[window] * w64[o[1]]) + (0.0 if b is None else b[o[1]])
     return y, (x, w)
@@ -42,7 +43,7 @@ def _backward(
     call: ConvCall, saved: Any, dy: Array, needs: tuple[str, ...]
 ) -> tuple[Array | None, ...]:
     x, w = saved
-    xp, w64 = _padded(call, x), w.astype(np.float64)
+    xp, w64 = _padded(call, x), wide(w)
     dxp, dw = np.zeros_like(xp), np.zeros_like(w64)
     for o, window in _windows(call):
         dxp[window] += dy[o] * w64[o[1]]

@@ -111,4 +111,5 @@ linear = Op(
     cases=spec.linear_cases,
     errors=spec.linear_errors,
     terms=spec.terms,
+    smooth=True,
 )

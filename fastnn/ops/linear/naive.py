@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._check import wide
 from fastnn.ops.linear.spec import Array, LinearCall
 
 
@@ -13,7 +14,7 @@ def linear_forward(
     call: LinearCall, x: Array, w: Array, b: Array | None, *, out: Array | None, save: bool
 ) -> tuple[Array, Any]:
     y = np.empty(call.out, call.dtype) if out is None else out
-    x64, w64 = x.astype(np.float64), w.astype(np.float64)
+    x64, w64 = wide(x), wide(w)
     for m in np.ndindex(*call.x[:-1]):
         for o in range(call.w[0]):
             y[*m, o] = np.sum(x64[m] * w64[o]) + (0.0 if b is None else b[o])
@@ -23,7 +24,7 @@ def linear_forward(
 def linear_backward(
     call: LinearCall, saved: Any, dy: Array, needs: tuple[str, ...]
 ) -> tuple[Array | None, ...]:
-    x64, w64 = (a.astype(np.float64) for a in saved)
+    x64, w64 = (wide(a) for a in saved)
     dx, dw, db = np.zeros_like(x64), np.zeros_like(w64), np.zeros(call.w[0])
     for m in np.ndindex(*call.x[:-1]):
         for o in range(call.w[0]):

@@ -129,4 +129,5 @@ softmax_cross_entropy = Op(
     terms=spec.terms,
     draw={"labels": spec.draw_labels},
     exact=False,
+    smooth=True,
 )

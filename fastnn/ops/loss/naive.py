@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._check import wide, wide_dtype
 from fastnn.ops.loss.spec import Array, LossCall, reduce, row_scale
 
 
@@ -19,7 +20,7 @@ def _exponentials(row: Array) -> tuple[Any, Array]:
 def softmax_cross_entropy_forward(
     call: LossCall, x: Array, labels: Array, *, out: Array | None, save: bool
 ) -> tuple[Array, Any]:
-    x64, loss = x.astype(np.float64), np.empty(call.x[0])
+    x64, loss = wide(x), np.empty(call.x[0], wide_dtype(call.dtype))
     for n in range(call.x[0]):
         top, e = _exponentials(x64[n])
         with np.errstate(invalid="ignore"):
@@ -33,7 +34,7 @@ def softmax_cross_entropy_backward(
     if "x" not in needs:
         return (None,)
     x, labels = saved
-    x64, dx, scale = x.astype(np.float64), np.empty(call.x), row_scale(call, dy)
+    x64, dx, scale = wide(x), np.empty(call.x), row_scale(call, dy)
     for n in range(call.x[0]):
         _, e = _exponentials(x64[n])
         dx[n] = e / np.sum(e)

@@ -222,5 +222,6 @@ batch_norm = Op(
     terms=spec.terms,
     draw={"running_var": spec.draw_variance},
     exact=False,
+    smooth=True,
     updates=("running_mean", "running_var"),
 )

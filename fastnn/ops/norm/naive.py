@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._check import wide
 from fastnn.ops.norm.spec import Array, NormCall, statistics, update_running
 
 
@@ -23,7 +24,7 @@ def batch_norm_forward(
     y = np.empty(call.out, call.dtype) if out is None else out
     mean, var = statistics(call, running_mean, running_var)
     for c in range(call.x[1]):
-        values = x[:, c].astype(np.float64)
+        values = wide(x[:, c])
         if call.training:
             mean[c] = np.sum(values) / max(call.values, 1)
             var[c] = np.sum((values - mean[c]) ** 2) / max(call.values, 1)
@@ -41,7 +42,7 @@ def batch_norm_backward(
     dw, db = np.empty(call.x[1]), np.empty(call.x[1])
     for c in range(call.x[1]):
         inverse = 1 / np.sqrt(var[c] + call.eps)
-        d, xhat = dy[:, c].astype(np.float64), (x[:, c].astype(np.float64) - mean[c]) * inverse
+        d, xhat = wide(dy[:, c]), (wide(x[:, c]) - mean[c]) * inverse
         dw[c], db[c] = np.sum(d * xhat), np.sum(d)
         if call.training:
             d -= (db[c] + xhat * dw[c]) / max(call.values, 1)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn._cases import Bad, Case, case, shape
+from fastnn._check import wide_dtype
 from fastnn.errors import DtypeError, OptionError, ShapeError
 
 Array = np.ndarray[Any, Any]
@@ -72,7 +73,9 @@ def statistics(
 ) -> tuple[Array, Array]:
     """Mean and variance in float64: copies of the running ones, or, in training, to be filled."""
     if call.training or running_mean is None or running_var is None:
-        return np.empty(call.x[1]), np.empty(call.x[1])
+        return np.empty(call.x[1], wide_dtype(call.dtype)), np.empty(
+            call.x[1], wide_dtype(call.dtype)
+        )
     return running_mean.astype(np.float64), running_var.astype(np.float64)
 
 
@@ -83,9 +86,9 @@ def update_running(
     if not call.training or call.empty or running_mean is None or running_var is None:
         return
     m = call.momentum
-    running_mean[:] = (1 - m) * running_mean.astype(np.float64) + m * mean
+    running_mean[:] = (1 - m) * running_mean.astype(np.float64) + m * mean.real
     unbiased = var * (call.values / (call.values - 1))
-    running_var[:] = (1 - m) * running_var.astype(np.float64) + m * unbiased
+    running_var[:] = (1 - m) * running_var.astype(np.float64) + m * unbiased.real
 
 
 def terms(call: NormCall) -> int:
