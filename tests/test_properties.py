@@ -28,6 +28,16 @@ BIG = {
         {"x": (300, 33), "w": (700, 33)},
     ],
     "relu": [{"x": (64, 40, 40)}],
+    "leaky_relu": [{"x": (50, 40, 41)}],
+    "elu": [{"x": (50, 40, 41)}],
+    "selu": [{"x": (50, 40, 41)}],
+    "silu": [{"x": (50, 40, 41)}],
+    "sigmoid": [{"x": (50, 40, 41)}],
+    "tanh": [{"x": (50, 40, 41)}],
+    "softplus": [{"x": (50, 40, 41)}],
+    "hardsigmoid": [{"x": (50, 40, 41)}],
+    "hardswish": [{"x": (50, 40, 41)}],
+    "gelu": [{"x": (50, 40, 41)}, {"x": (50, 40, 41), "approximate": "tanh"}],
     "softmax_cross_entropy": [{"x": (300, 101), "labels": (300,), "reduction": "mean"}],
 }
 
@@ -71,7 +81,25 @@ def test_same_bits_on_repeat(big, case):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["conv2d", "max_pool2d", "linear", "relu"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "conv2d",
+        "max_pool2d",
+        "linear",
+        "relu",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "gelu",
+        "silu",
+        "sigmoid",
+        "tanh",
+        "softplus",
+        "hardsigmoid",
+        "hardswish",
+    ],
+)
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
     """Results and dx of a sample are the same bits for every batch that it is part of."""
     op = fastnn.dispatch.OPS[name]

@@ -61,13 +61,13 @@ cdef extern from "src/fastnn.h" nogil:
         int training
         int threads
 
-    ctypedef struct relu_args "fastnn_relu_args":
+    ctypedef struct pointwise_args "fastnn_pointwise_args":
         const void *x
-        const void *y_in
         const void *dy
         void *y
-        void *dx
+        double a, b
         idx size
+        int function
         int threads
 
     ctypedef struct xent_args "fastnn_xent_args":
@@ -90,8 +90,8 @@ cdef extern from "src/fastnn.h" nogil:
         int (*max_pool_backward)(const pool_args *) noexcept nogil
         int (*batch_norm_forward)(const norm_args *) noexcept nogil
         int (*batch_norm_backward)(const norm_args *) noexcept nogil
-        int (*relu_forward)(const relu_args *) noexcept nogil
-        int (*relu_backward)(const relu_args *) noexcept nogil
+        int (*pointwise_forward)(const pointwise_args *) noexcept nogil
+        int (*pointwise_backward)(const pointwise_args *) noexcept nogil
         int (*softmax_xent_forward)(const xent_args *) noexcept nogil
         int (*softmax_xent_backward)(const xent_args *) noexcept nogil
 

@@ -91,13 +91,38 @@ typedef struct {
     int threads;
 } fastnn_norm_args;
 
-/* y = relu(x), or dx = dy where not (y <= 0). */
+/* y[i] = f(x[i]), or y[i] = dy[i] f'(..) where x holds what forward saved, x or y. `function` is a
+ * place in FASTNN_FUNCTIONS, a and b its parameters. */
 typedef struct {
-    const void *x, *y_in, *dy;
-    void *y, *dx;
+    const void *x, *dy;
+    void *y;
+    double a, b;
     idx size;
+    int function;
     int threads;
-} fastnn_relu_args;
+} fastnn_pointwise_args;
+
+/* Functions of one element: name, and picoseconds per element, for choosing between one thread and
+ * many. The second list has no derivatives: it is the door to vmath.h for tests. */
+#define FASTNN_ACTIVATIONS(F)                                                                      \
+    F(relu, 250)                                                                                   \
+    F(leaky_relu, 250)                                                                             \
+    F(elu, 900)                                                                                    \
+    F(gelu, 1800)                                                                                  \
+    F(gelu_tanh, 1000)                                                                             \
+    F(silu, 900)                                                                                   \
+    F(sigmoid, 900)                                                                                \
+    F(tanh, 1000)                                                                                  \
+    F(softplus, 1600)                                                                              \
+    F(hardsigmoid, 250)                                                                            \
+    F(hardswish, 300)
+#define FASTNN_MATHS(F)                                                                            \
+    F(exp, 700)                                                                                    \
+    F(expm1, 700)                                                                                  \
+    F(log, 900)                                                                                    \
+    F(log1p, 900)                                                                                  \
+    F(normal_cdf, 1500)
+#define FASTNN_FUNCTIONS(F) FASTNN_ACTIVATIONS(F) FASTNN_MATHS(F)
 
 /* Softmax cross-entropy of rows x[n,c] against labels[n]: `loss` is float64[n], `state`
  * float64[n,2] holds a row's maximum and 1 / sum of exp(x - maximum). Backward, from it: dx =
@@ -128,8 +153,8 @@ typedef struct {
     KERNEL(batch_norm_forward, fastnn_norm_args)                                                   \
     KERNEL(batch_norm_backward, fastnn_norm_args)                                                  \
     /* activation */                                                                               \
-    KERNEL(relu_forward, fastnn_relu_args)                                                         \
-    KERNEL(relu_backward, fastnn_relu_args)                                                        \
+    KERNEL(pointwise_forward, fastnn_pointwise_args)                                               \
+    KERNEL(pointwise_backward, fastnn_pointwise_args)                                              \
     /* loss */                                                                                     \
     KERNEL(softmax_xent_forward, fastnn_xent_args)                                                 \
     KERNEL(softmax_xent_backward, fastnn_xent_args)
