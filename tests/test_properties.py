@@ -38,6 +38,8 @@ BIG = {
     "hardsigmoid": [{"x": (50, 40, 41)}],
     "hardswish": [{"x": (50, 40, 41)}],
     "gelu": [{"x": (50, 40, 41)}, {"x": (50, 40, 41), "approximate": "tanh"}],
+    "softmax": [{"x": (300, 301)}, {"x": (5, 60, 301), "axis": 1}],
+    "log_softmax": [{"x": (300, 301)}, {"x": (5, 60, 301), "axis": 1}],
     "softmax_cross_entropy": [{"x": (300, 101), "labels": (300,), "reduction": "mean"}],
 }
 
@@ -98,6 +100,8 @@ def test_same_bits_on_repeat(big, case):
         "softplus",
         "hardsigmoid",
         "hardswish",
+        "softmax",
+        "log_softmax",
     ],
 )
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):

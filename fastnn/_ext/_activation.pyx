@@ -2,7 +2,15 @@
 
 cimport numpy as cnp
 
-from fastnn._ext._core cimport check, data, kernel_table, kernels, num_threads, pointwise_args
+from fastnn._ext._core cimport (
+    check,
+    data,
+    kernel_table,
+    kernels,
+    num_threads,
+    pointwise_args,
+    softmax_args,
+)
 
 cnp.import_array()
 
@@ -51,4 +59,29 @@ cdef int _run(str function, tuple parameters, cnp.ndarray x, cnp.ndarray dy,
     args.threads = num_threads()
     with nogil:
         status = table.pointwise_forward(&args) if forward else table.pointwise_backward(&args)
+    return check(status)
+
+
+def softmax_forward(tuple sizes, bint log, cnp.ndarray x not None, cnp.ndarray y not None):
+    """y = softmax of x along the second of three `sizes`, or its logarithm."""
+    _run_softmax(sizes, log, x, None, y)
+
+
+def softmax_backward(tuple sizes, bint log, cnp.ndarray y not None, cnp.ndarray dy not None,
+                     cnp.ndarray dx not None):
+    """dx from dy and the result y."""
+    _run_softmax(sizes, log, y, dy, dx)
+
+
+cdef int _run_softmax(tuple sizes, bint log, cnp.ndarray x, cnp.ndarray dy,
+                      cnp.ndarray y) except -1:
+    cdef softmax_args args
+    cdef int status
+    cdef const kernel_table *table = kernels(x)
+    args.outer, args.c, args.inner = sizes
+    args.log = log
+    args.x, args.dy, args.y = data(x), data(dy), data(y)
+    args.threads = num_threads()
+    with nogil:
+        status = table.softmax(&args)
     return check(status)

@@ -70,6 +70,14 @@ cdef extern from "src/fastnn.h" nogil:
         int function
         int threads
 
+    ctypedef struct softmax_args "fastnn_softmax_args":
+        const void *x
+        const void *dy
+        void *y
+        idx outer, c, inner
+        int log
+        int threads
+
     ctypedef struct xent_args "fastnn_xent_args":
         const void *x
         const cnp.int64_t *labels
@@ -92,6 +100,7 @@ cdef extern from "src/fastnn.h" nogil:
         int (*batch_norm_backward)(const norm_args *) noexcept nogil
         int (*pointwise_forward)(const pointwise_args *) noexcept nogil
         int (*pointwise_backward)(const pointwise_args *) noexcept nogil
+        int (*softmax)(const softmax_args *) noexcept nogil
         int (*softmax_xent_forward)(const xent_args *) noexcept nogil
         int (*softmax_xent_backward)(const xent_args *) noexcept nogil
 

@@ -16,3 +16,5 @@ from fastnn.ops.linear import linear as linear
 from fastnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
 from fastnn.ops.norm import batch_norm as batch_norm
 from fastnn.ops.pool import max_pool2d as max_pool2d
+from fastnn.ops.softmax import log_softmax as log_softmax
+from fastnn.ops.softmax import softmax as softmax

@@ -124,6 +124,16 @@ typedef struct {
     F(normal_cdf, 1500)
 #define FASTNN_FUNCTIONS(F) FASTNN_ACTIVATIONS(F) FASTNN_MATHS(F)
 
+/* y = softmax of x[outer,c,inner] along c, or its logarithm; with dy, y = the gradient of x, and x
+ * is the result. */
+typedef struct {
+    const void *x, *dy;
+    void *y;
+    idx outer, c, inner;
+    int log;
+    int threads;
+} fastnn_softmax_args;
+
 /* Softmax cross-entropy of rows x[n,c] against labels[n]: `loss` is float64[n], `state`
  * float64[n,2] holds a row's maximum and 1 / sum of exp(x - maximum). Backward, from it: dx =
  * (softmax(x) - onehot) * scale[n]. */
@@ -155,6 +165,7 @@ typedef struct {
     /* activation */                                                                               \
     KERNEL(pointwise_forward, fastnn_pointwise_args)                                               \
     KERNEL(pointwise_backward, fastnn_pointwise_args)                                              \
+    KERNEL(softmax, fastnn_softmax_args)                                                           \
     /* loss */                                                                                     \
     KERNEL(softmax_xent_forward, fastnn_xent_args)                                                 \
     KERNEL(softmax_xent_backward, fastnn_xent_args)

@@ -105,28 +105,19 @@ SLOPE(hardswish) {
 typedef void (*forward_loop)(const T *x, T *y, idx size, constants p);
 typedef void (*backward_loop)(const T *s, const T *dy, T *dx, idx size, constants p);
 
-static inline vec load_part(const T *x, idx size) {
-    vec v = {0};
-    memcpy(&v, x, (size_t)size * sizeof(T));
-    return v;
-}
-
 #define FORWARD(name, cost)                                                                        \
     static void name##_forward(const T *x, T *y, idx size, constants p) {                          \
         idx i = 0;                                                                                 \
         for (; i + VL <= size; i += VL) store(y + i, name##_value(load(x + i), p));                \
-        if (i == size) return;                                                                     \
-        vec rest = name##_value(load_part(x + i, size - i), p);                                    \
-        memcpy(y + i, &rest, (size_t)(size - i) * sizeof(T));                                      \
+        store_rest(y + i, size - i, name##_value(load_rest(x + i, size - i, 0), p));               \
     }
 
 #define BACKWARD(name, cost)                                                                       \
     static void name##_backward(const T *s, const T *dy, T *dx, idx size, constants p) {           \
-        idx i = 0;                                                                                 \
+        idx i = 0, rest = size % VL;                                                               \
         for (; i + VL <= size; i += VL) store(dx + i, name##_slope(load(s + i), load(dy + i), p)); \
-        if (i == size) return;                                                                     \
-        vec rest = name##_slope(load_part(s + i, size - i), load_part(dy + i, size - i), p);       \
-        memcpy(dx + i, &rest, (size_t)(size - i) * sizeof(T));                                     \
+        vec end = name##_slope(load_rest(s + i, rest, 0), load_rest(dy + i, rest, 0), p);          \
+        store_rest(dx + i, rest, end);                                                             \
     }
 
 FASTNN_FUNCTIONS(FORWARD)

@@ -29,6 +29,14 @@ enum { MANTISSA_BITS = 52, EXPONENT_BIAS = 1023 };
 #define UPPER_HALF 0xfffffffff8000000
 #endif
 
+/* The first `size` numbers at p, fewer than a vector has; the others are `fill`. */
+static inline vec load_rest(const T *p, idx size, T fill) {
+    vec v = splat(fill);
+    memcpy(&v, p, (size_t)size * sizeof(T));
+    return v;
+}
+static inline void store_rest(T *p, idx size, vec v) { memcpy(p, &v, (size_t)size * sizeof(T)); }
+
 static inline ivec sign_bit(vec x) { return (ivec)x & (ivec)splat(-(T)0); }
 static inline vec vabs(vec x) { return (vec)((ivec)x & ~(ivec)splat(-(T)0)); }
 /* NaN stays NaN in both. */
