@@ -17,20 +17,12 @@ from setuptools import Extension, setup
 
 EXT = Path("fastnn/_ext")
 SRC = EXT / "src"
-DOORS = ["_core", "_conv", "_pool", "_norm", "_activation", "_loss", "_linear"]
+# Each .pyx is a door, an extension of its own; `_core` is first, for it holds all kernels.
+DOORS = sorted((path.stem for path in EXT.glob("*.pyx")), key=lambda name: (name != "_core", name))
 
-# Compiled once, and once per instruction set and element type.
+# Compiled once; all other sources once per instruction set and element type.
 COMMON = ["threads.c", "scratch.c", "isa.c"]
-KERNELS = [
-    "table.c",
-    "gemm.c",
-    "conv_im2col.c",
-    "pool.c",
-    "norm.c",
-    "pointwise.c",
-    "softmax.c",
-    "xent.c",
-]
+KERNELS = sorted(path.name for path in SRC.glob("*.c") if path.name not in COMMON)
 
 FLAGS = [
     "-std=gnu11",
@@ -67,13 +59,13 @@ def instruction_sets(compiler):
     """What to build: the baseline, and on x86-64 the instruction sets that the compiler knows."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return ["baseline"]
-    found = []
-    for isa, flags in ISAS.items():
+    found = ["baseline"]
+    for isa, flags in list(ISAS.items())[1:]:
         if not accepts(compiler, flags):
             print(f"fastnn: {compiler[0]} does not take {' '.join(flags)}: {isa} is left out")
             break
         found.append(isa)
-    return found or ["baseline"]
+    return found
 
 
 def define_build_ext():

@@ -38,6 +38,12 @@ BIG = {
     "hardsigmoid": [{"x": (50, 40, 41)}],
     "hardswish": [{"x": (50, 40, 41)}],
     "gelu": [{"x": (50, 40, 41)}, {"x": (50, 40, 41), "approximate": "tanh"}],
+    "prelu": [
+        {"x": (50, 6, 41, 9), "w": (6,)},
+        {"x": (301, 300), "w": (300,)},
+        {"x": (301, 300), "w": (1,)},
+    ],
+    "dropout": [{"x": (64, 40, 41), "rng": 5}],
     "softmax": [{"x": (300, 301)}, {"x": (5, 60, 301), "axis": 1}],
     "log_softmax": [{"x": (300, 301)}, {"x": (5, 60, 301), "axis": 1}],
     "softmax_cross_entropy": [{"x": (300, 101), "labels": (300,), "reduction": "mean"}],
@@ -102,6 +108,7 @@ def test_same_bits_on_repeat(big, case):
         "hardswish",
         "softmax",
         "log_softmax",
+        "prelu",
     ],
 )
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
