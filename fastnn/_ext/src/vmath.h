@@ -173,22 +173,21 @@ typedef struct {
     vec below, bell;
 } normal_parts;
 
-/* With a = |x|: the tail is exp(-a^2/2) P(t) / (a + 1.25), t = c / (a + k) - d from -1 to 1, P the
- * Chebyshev interpolant of exp(a^2/2) (a + 1.25) tail(a), off by 2^-28 (float32) and 2^-57
- * (float64); 1.25 makes P flat near a = 0, where t is least exact. The form is of M. Shepherd, J.
- * Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x in 0 <= x < inf" (Math. Comp.
- * 36, 1981). a^2 is exact, in two parts, so that far tails keep their digits, which
- * 1 + erf(x / sqrt(2)) would lose. */
+/* With a = |x|: the tail is exp(-a^2/2) P(t) / (a + 1.25), t = (k - d a) / (k + a) from 1 to -1, P
+ * the Chebyshev interpolant of exp(a^2/2) (a + 1.25) tail(a), off by 2^-28 (float32) and 2^-57
+ * (float64); 1.25 makes P flat near a = 0. The form is of M. Shepherd, J. Laframboise, "Chebyshev
+ * approximation of (1 + 2x) exp(x^2) erfc x in 0 <= x < inf" (Math. Comp. 36, 1981). a^2 is exact,
+ * in two parts, so that far tails keep their digits, which 1 + erf(x / sqrt(2)) would lose. */
 static inline normal_parts vnormal(vec x) {
 #if FASTNN_BITS == 32
-    const T far = 20, k = 5, c = 12.5f, d = 1.5f;
+    const T far = 16, k = 4, d = 1.5f;
     static const T term[] = {
-        0x1.64859p-16f,  0x1.bb4f5ep-15f, -0x1.ca59fap-13f, -0x1.cdb50ep-10f,
-        -0x1.8b5404p-8f, -0x1.ac4c7ep-7f, -0x1.1ea4ap-6f,   -0x1.78ec06p-8f,
-        0x1.3f1d32p-5f,  0x1.f22602p-4f,  0x1.04720ep-1f,
+        -0x1.0136dcp-17f, -0x1.225e5ap-17f, 0x1.d097p-14f,   0x1.0c5556p-12f,
+        -0x1.0ddf68p-10f, -0x1.c85b66p-8f,  -0x1.214dfap-6f, -0x1.39466cp-6f,
+        0x1.499e14p-6f,   0x1.fc5d78p-4f,   0x1.0ce5bep-1f,
     };
 #else
-    const T far = 40, k = 6, c = 13.8, d = 1.3;
+    const T far = 40, k = 6, d = 1.3;
     static const T term[] = {
         0x1.2fba2c33a551ep-34,  0x1.3b77cdf13de76p-34,  -0x1.1e1c6ef672569p-30,
         -0x1.c05d97a212ba9p-30, 0x1.5a57facb8cf22p-27,  0x1.e17d5cd2a2bbp-26,
@@ -202,7 +201,7 @@ static inline normal_parts vnormal(vec x) {
 #endif
     vec a = at_most(vabs(x), far), high = (vec)((ivec)a & (I)UPPER_HALF);
     vec bell = exp_less(splat((T)-.5) * high * high, splat((T).5) * (a - high) * (a + high));
-    vec t = splat(c) / (a + splat(k)) - splat(d);
+    vec t = (splat(k) - splat(d) * a) / (splat(k) + a);
     vec tail = bell * (POLYNOMIAL(t, term) / (a + splat((T)1.25)));
     return (normal_parts){select(x > splat(0), splat(1) - tail, tail), bell};
 }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import prange
 
 from fastnn import _jit
-from fastnn.ops.dropout.spec import Array, DropoutCall
+from fastnn.ops.dropout.spec import Array, DropoutCall, passes
 
 BLOCK = 4096  # blocks of random bits that a task draws
 
@@ -51,14 +49,4 @@ def _apply(call: DropoutCall, key: Array | None, x: Array, y: Array) -> Array:
     return y
 
 
-def forward(
-    call: DropoutCall, x: Array, key: Array | None, *, out: Array | None, save: bool
-) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
-    return _apply(call, key, x, y), key
-
-
-def backward(
-    call: DropoutCall, saved: Any, dy: Array, needs: tuple[str, ...]
-) -> tuple[Array | None, ...]:
-    return (_apply(call, saved, dy, np.empty(call.x, call.dtype)) if "x" in needs else None,)
+forward, backward = passes(_apply)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,6 +63,25 @@ class DropoutGrads(NamedTuple):
     """Gradient of a dropout; None where not needed."""
 
     x: Array | None
+
+
+Apply = Callable[[DropoutCall, Array | None, Array, Array], Array]
+
+
+def passes(apply: Apply) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Forward and backward of an implementation: ``apply(call, key, x, y)`` on x, then on dy."""
+
+    def forward(
+        call: DropoutCall, x: Array, key: Array | None, *, out: Array | None, save: bool
+    ) -> tuple[Array, Any]:
+        return apply(call, key, x, np.empty(call.out, call.dtype) if out is None else out), key
+
+    def backward(
+        call: DropoutCall, saved: Any, dy: Array, needs: tuple[str, ...]
+    ) -> tuple[Array | None, ...]:
+        return (apply(call, saved, dy, np.empty(call.x, call.dtype)) if "x" in needs else None,)
+
+    return forward, backward
 
 
 def terms(call: DropoutCall) -> int:
