@@ -1,12 +1,17 @@
 /* Vector functions of our own: the same bits on every machine of an instruction set.
  *
- * Worst errors in ULP, over all float32 numbers / over 10^8 random float64 bit patterns and 10^8
- * numbers near where the function bends, against float64 / long double arithmetic, the worst of
- * baseline, AVX2 and AVX-512; subnormal arguments and results are included:
+ * Worst errors in ULP, subnormal arguments and results included, the worst of baseline and AVX-512
+ * (AVX2 has the same arithmetic):
  *
- *     MEASURED
+ *              vexp  vexpm1  vtanh  vsigmoid  vlog  vlog1p  vnormal.below  vnormal.bell
+ *     float32  1.22    1.76   2.42      2.41  0.84    1.40           3.85          1.36
+ *     float64  1.16    1.91   2.57      2.46  0.82    1.33           3.79          1.30
  *
- * NaN gives NaN, and infinities give the limits. tests/test_vmath.py holds them to their bounds. */
+ * float32 against the C library in float64 on all 2^32 numbers (without FMA on every 11th), float64
+ * against it in long double on 10^8 random bit patterns and 1.25 10^8 numbers where the function is
+ * neither constant nor linear (without FMA a tenth of them).
+ *
+ * NaN gives NaN, and infinities give the limits. tests/test_vmath.py holds them to 4 ULP. */
 #ifndef FASTNN_VMATH_H
 #define FASTNN_VMATH_H
 
