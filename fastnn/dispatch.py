@@ -31,7 +31,7 @@ Y = TypeVar("Y")
 G = TypeVar("G", bound=tuple[Any, ...])
 
 OPS: dict[str, Op[..., Any, Any]] = {}
-"""Every operation by name, in the order of registration."""
+"""Every operation by name that is imported; `fastnn.ops.every` imports all."""
 
 BACKENDS = ("cython", "numba", "naive")
 
@@ -539,7 +539,10 @@ def use(
 
 def check_backend(name: str, what: str) -> str:
     """`name` if it is a backend or some operation's implementation, else an error."""
-    known = {impl for op in OPS.values() for impl in op.impls} | set(BACKENDS)
+    if name in BACKENDS:
+        return name
+    every = importlib.import_module("fastnn.ops").every().values()
+    known = {impl for op in (*every, *OPS.values()) for impl in op.impls} | set(BACKENDS)
     if name not in known:
         raise OptionError(f"{what}={name!r} is unknown; known are {', '.join(sorted(known))}")
     return name

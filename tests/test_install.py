@@ -28,6 +28,16 @@ def test_import_loads_numpy_only():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_every_operation_is_found_by_name(op):
+    assert getattr(fastnn, op.name) is op and getattr(fastnn.ops, op.name) is op
+    assert op.name in fastnn.__all__ and op.name in dir(fastnn)
+
+
+def test_an_operation_loads_its_family_only():
+    done = fresh("import sys, fastnn; fastnn.relu; print('fastnn.ops.conv' in sys.modules)")
+    assert done.stdout.strip() == "False", done.stderr
+
+
 def test_a_first_compiled_call_does_not_load_numba():
     if fastnn.dispatch.unavailable("cython") is not None:
         pytest.skip("needs the compiled extension")

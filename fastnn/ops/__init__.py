@@ -1,8 +1,44 @@
-"""The operations, a folder per family; one line each here."""
+"""The operations, a folder per family; one line each here.
 
-from fastnn.ops.activation import relu as relu
-from fastnn.ops.conv import conv2d as conv2d
-from fastnn.ops.linear import linear as linear
-from fastnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
-from fastnn.ops.norm import batch_norm as batch_norm
-from fastnn.ops.pool import max_pool2d as max_pool2d
+A family is imported when one of its operations is first named, so that `import fastnn` stays
+quick; `every` imports them all.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastnn.dispatch import Op
+    from fastnn.ops.activation import *  # noqa: F403
+    from fastnn.ops.conv import *  # noqa: F403
+    from fastnn.ops.dense import *  # noqa: F403
+    from fastnn.ops.loss import *  # noqa: F403
+    from fastnn.ops.norm import *  # noqa: F403
+    from fastnn.ops.pool import *  # noqa: F403
+
+FAMILY = {
+    "batch_norm": "norm",
+    "conv2d": "conv",
+    "linear": "dense",
+    "max_pool2d": "pool",
+    "relu": "activation",
+    "softmax_cross_entropy": "loss",
+}
+"""The folder of each operation."""
+
+
+def every() -> dict[str, Op[..., Any, Any]]:
+    """All operations by name."""
+    return {name: __getattr__(name) for name in FAMILY}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in FAMILY:
+        raise AttributeError(f"module 'fastnn.ops' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"fastnn.ops.{FAMILY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *FAMILY})

@@ -8,8 +8,8 @@ from fastnn import _check
 from fastnn._check import Array
 from fastnn.dispatch import Described, Op
 from fastnn.errors import ShapeError
-from fastnn.ops.linear import spec
-from fastnn.ops.linear.spec import LinearCall, LinearGrads
+from fastnn.ops.dense import spec
+from fastnn.ops.dense.spec import LinearCall, LinearGrads
 
 __all__ = ["linear"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._check import wide
-from fastnn.ops.linear.spec import Array, LinearCall
+from fastnn.ops.dense.spec import Array, LinearCall
 
 
 def linear_forward(

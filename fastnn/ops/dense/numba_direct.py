@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from fastnn import _jit
-from fastnn.ops.linear.spec import Array, LinearCall
+from fastnn.ops.dense.spec import Array, LinearCall
 
 COLUMNS = 128  # of a tile: its sums stay in the first cache level
 
