@@ -58,13 +58,13 @@ def instruction_sets(compiler):
     """What to build: the baseline, and on x86-64 the instruction sets that the compiler knows."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return ["baseline"]
-    found = []
-    for isa, flags in ISAS.items():
+    found = ["baseline"]
+    for isa, flags in list(ISAS.items())[1:]:
         if not accepts(compiler, flags):
             print(f"fastnn: {compiler[0]} does not take {' '.join(flags)}: {isa} is left out")
             break
         found.append(isa)
-    return found or ["baseline"]
+    return found
 
 
 def define_build_ext():

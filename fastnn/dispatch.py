@@ -469,11 +469,10 @@ class Explanation(NamedTuple):
 
     def __str__(self) -> str:
         call = self.call
-        workspace = getattr(call, "workspace", 0)
         lines = [
             f"{self.op} {call}",
             f"  result {call.out} {call.dtype}, {call.flops:.4g} FLOP, {call.bytes:.4g} bytes, "
-            f"workspace {workspace:.4g} bytes at most",
+            f"compiled code uses at most {_config.get_workspace():.4g} bytes of scratch",
         ]
         width = max(len(name) for name, _, _ in self.rows)
         lines += [f"  {name:<{width}}  {v}{': ' if why else ''}{why}" for name, v, why in self.rows]

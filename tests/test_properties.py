@@ -172,11 +172,26 @@ def test_products_around_every_tile_edge(n):
 
 
 @pytest.mark.skipif(not COMPILED, reason="needs the compiled extension")
-def test_scratch_stays_inside_the_workspace():
-    """A 300x300 image with a 60x60 kernel: columns would take 207 MB whole, kernels use chunks."""
-    x, w = np.ones((1, 1, 300, 300), np.float32), np.ones((2, 1, 60, 60), np.float32)
-    fastnn.clear_workspace()
+@pytest.mark.parametrize(
+    "x,w",
+    [
+        pytest.param((1, 1, 300, 300), (2, 1, 60, 60), id="columns of 207 MB"),
+        pytest.param((1, 300, 8, 8), (600, 300, 5, 5), id="weights of 18 MB"),
+    ],
+)
+def test_scratch_stays_inside_the_workspace(x, w):
+    """Blocks get smaller, results stay the same bits."""
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in (x, w))
     y, ctx = fastnn.conv2d.forward(x, w, backend="cython:im2col")
-    fastnn.conv2d.backward(ctx, np.ones_like(y))
-    assert fastnn.clear_workspace() <= fastnn.get_workspace()
-    assert y[0, 0, 0, 0] == 3600
+    grads = fastnn.conv2d.backward(ctx, y)
+    limit = 2 << 20
+    with fastnn.use(workspace=limit, threads=2):
+        fastnn.clear_workspace()
+        small, ctx = fastnn.conv2d.forward(x, w, backend="cython:im2col")
+        assert fastnn.clear_workspace() <= limit
+        for name in ("x", "w"):
+            gradient = getattr(fastnn.conv2d.backward(ctx, y, needs=(name,)), name)
+            assert fastnn.clear_workspace() <= limit
+            assert np.array_equal(gradient, getattr(grads, name))
+    assert np.array_equal(small, y)

@@ -174,7 +174,8 @@ int FN(conv_im2col_forward)(const conv *v) {
 /* dx = col2im(w^T dy). A task owns some channels of one image; rows of columns are (c, r, s). */
 typedef struct {
     const conv *v;
-    idx pieces, channels; /* pieces of a group's channels, channels of a piece at most */
+    idx c0, channels; /* the channels of each group that are in work now */
+    idx pieces;       /* that these channels are cut into */
     idx chunks;
     idx slab; /* packed elements per group, piece and k block */
     T *packed;
@@ -183,7 +184,7 @@ typedef struct {
 } backward;
 
 static inline idx piece_start(const backward *it, idx piece) {
-    return part(it->v->C / it->v->groups, it->pieces, piece);
+    return it->c0 + part(it->channels, it->pieces, piece);
 }
 
 /* Rows of columns are computed at most TAP_ROWS at a time. */
@@ -243,27 +244,36 @@ static void backward_data_task(void *ctx, idx task, int slot) {
 }
 
 int FN(conv_im2col_backward_data)(const conv *v) {
-    idx channels = v->C / v->groups, blocks = k_blocks(filters(v));
-    idx chunk_max = round_up(PIXELS, NR), depth = ceil_div(filters(v), blocks);
+    idx window = v->R * v->S, blocks = k_blocks(filters(v)), depth = ceil_div(filters(v), blocks);
+    idx chunk_max = round_up(PIXELS, NR), group = v->C / v->groups;
+    /* Weights are packed at once unless that breaks the workspace, then for some channels. */
+    idx limit = v->workspace / 2 / (idx)sizeof(T) / (v->groups * blocks * depth * window);
+    idx pass = least(group, most(1, limit));
     backward it = {.v = v, .chunks = chunks_of(v, PIXELS)};
     /* One piece if images and groups are tasks enough: each piece packs dy again. */
-    it.pieces = least(channels, ceil_div(4 * v->threads, most(1, v->N * v->groups)));
-    if (v->threads == 1) it.pieces = 1;
-    it.channels = ceil_div(channels, it.pieces);
-    it.slab = packed_rows(it.channels * v->R * v->S, depth);
-    it.columns_bytes = line_bytes(least(TAP_ROWS, it.channels * v->R * v->S) * chunk_max);
+    idx pieces = least(pass, ceil_div(4 * v->threads, most(1, v->N * v->groups)));
+    it.pieces = v->threads == 1 ? 1 : pieces;
+    idx rows = ceil_div(pass, it.pieces) * window;
+    it.slab = packed_rows(rows, depth);
+    it.columns_bytes = line_bytes(least(TAP_ROWS, rows) * chunk_max);
     it.slot_bytes = it.columns_bytes + line_bytes(filters(v) * chunk_max);
     size_t packed_bytes = line_bytes(v->groups * it.pieces * blocks * it.slab);
     char *memory = fastnn_scratch(packed_bytes + (size_t)v->threads * it.slot_bytes);
     if (!memory) return FASTNN_NOMEM;
     it.packed = (T *)memory;
     it.slots = memory + packed_bytes;
-    double weights = (double)v->K * (double)taps(v);
-    int status = fastnn_parallel_for(v->groups * it.pieces * blocks, pack_transposed_task, &it,
+    int status = FASTNN_OK;
+    for (it.c0 = 0; it.c0 < group && status == FASTNN_OK; it.c0 += pass) {
+        it.channels = least(pass, group - it.c0);
+        it.pieces = least(it.pieces, it.channels);
+        double weights = (double)v->K * (double)(it.channels * window);
+        status = fastnn_parallel_for(v->groups * it.pieces * blocks, pack_transposed_task, &it,
                                      v->threads, weights / 2);
-    if (status == FASTNN_OK)
-        status = fastnn_parallel_for(v->N * v->groups * it.pieces, backward_data_task, &it,
-                                     v->threads, weights * (double)v->N * (double)pixels(v) / 32);
+        if (status == FASTNN_OK)
+            status =
+                fastnn_parallel_for(v->N * v->groups * it.pieces, backward_data_task, &it,
+                                    v->threads, weights * (double)v->N * (double)pixels(v) / 32);
+    }
     fastnn_scratch_release(memory);
     return status;
 }
