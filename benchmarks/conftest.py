@@ -10,7 +10,7 @@ from rows import Subject, checked, note, subjects
 import fastnn
 from fastnn import _info
 from fastnn._cli.workload import Workload
-from fastnn.ops import every
+from fastnn.dispatch import every
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,8 +10,7 @@ from fastnn import _info
 from fastnn._cases import Case
 from fastnn._cli.measure import check, naive_part
 from fastnn._cli.workload import DIRECTIONS, Workload, describe
-from fastnn.dispatch import Op
-from fastnn.ops import every
+from fastnn.dispatch import Op, every
 
 DTYPES = ("float32", "float64")
 

@@ -31,7 +31,9 @@ Y = TypeVar("Y")
 G = TypeVar("G", bound=tuple[Any, ...])
 
 OPS: dict[str, Op[..., Any, Any]] = {}
-"""Every operation by name that is imported; `fastnn.ops.every` imports all."""
+"""Every operation by name that is imported; `every` imports all."""
+
+_announced: dict[str, str] = {}
 
 BACKENDS = ("cython", "numba", "naive")
 
@@ -42,6 +44,19 @@ _MEMO_LIMIT = 4096
 
 # How a front annotates its array parameters; `out` is not one of the call's arrays.
 _ARRAY_NOTES = ("Array", "Array | None")
+
+
+def announce(modules: Mapping[str, str]) -> None:
+    """Say which module defines which operation, so that it can be imported when it is needed."""
+    _announced.update(modules)
+
+
+def every() -> dict[str, Op[..., Any, Any]]:
+    """All operations by name: those announced, imported now, and any others registered."""
+    for name, module in _announced.items():
+        if name not in OPS:
+            importlib.import_module(module)
+    return OPS
 
 
 class Call(Protocol):
@@ -540,8 +555,7 @@ def check_backend(name: str, what: str) -> str:
     """`name` if it is a backend or some operation's implementation, else an error."""
     if name in BACKENDS:
         return name
-    every = importlib.import_module("fastnn.ops").every().values()
-    known = {impl for op in (*every, *OPS.values()) for impl in op.impls} | set(BACKENDS)
+    known = {impl for op in every().values() for impl in op.impls} | set(BACKENDS)
     if name not in known:
         raise OptionError(f"{what}={name!r} is unknown; known are {', '.join(sorted(known))}")
     return name

@@ -9,7 +9,7 @@ import pytest
 import fastnn
 from fastnn import dispatch
 
-fastnn.ops.every()  # all operations register
+dispatch.every()
 
 REQUIRED = [b for b in os.environ.get("FASTNN_REQUIRE", "").split(",") if b]
 DTYPES = ("float32", "float64")

@@ -14,9 +14,9 @@ from fastnn._cli import table
 from fastnn._cli.extras import progress
 from fastnn._cli.files import replacing
 from fastnn._cli.measure import NAIVE_LIMIT, Row, measure
-from fastnn.dispatch import BACKENDS, Op, use
+from fastnn.dispatch import BACKENDS, Op, every, use
 from fastnn.errors import OptionError
-from fastnn.ops import FAMILY, every
+from fastnn.ops import FAMILY
 
 Chosen = tuple[Op[..., Any, Any], Case]
 

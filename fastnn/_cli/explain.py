@@ -9,9 +9,9 @@ from typing import Any
 
 from fastnn import testing
 from fastnn._cases import Case
-from fastnn.dispatch import Op
+from fastnn.dispatch import Op, every
 from fastnn.errors import OptionError
-from fastnn.ops import FAMILY, every
+from fastnn.ops import FAMILY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

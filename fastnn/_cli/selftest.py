@@ -13,9 +13,9 @@ from fastnn._cases import Case
 from fastnn._cli import table
 from fastnn._cli.digest import digest
 from fastnn._cli.extras import progress
-from fastnn.dispatch import BACKENDS, Impl, Op, check_backend, unavailable, use
+from fastnn.dispatch import BACKENDS, Impl, Op, check_backend, every, unavailable, use
 from fastnn.errors import OptionError
-from fastnn.ops import FAMILY, every
+from fastnn.ops import FAMILY
 
 DTYPES = ("float32", "float64")
 SHOWN = 3  # failures of a row that are printed; --json has all

@@ -1,7 +1,7 @@
 """The operations, a folder per family; one line each here.
 
 A family is imported when one of its operations is first named, so that `import fastnn` stays
-quick; `every` imports them all.
+quick; `fastnn.dispatch.every` imports them all.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastnn.dispatch import announce
+
 if TYPE_CHECKING:
-    from fastnn.dispatch import Op
     from fastnn.ops.activation import *  # noqa: F403
     from fastnn.ops.conv import *  # noqa: F403
     from fastnn.ops.dense import *  # noqa: F403
@@ -29,9 +30,7 @@ FAMILY = {
 """The folder of each operation."""
 
 
-def every() -> dict[str, Op[..., Any, Any]]:
-    """All operations by name."""
-    return {name: __getattr__(name) for name in FAMILY}
+announce({name: f"fastnn.ops.{family}" for name, family in FAMILY.items()})
 
 
 def __getattr__(name: str) -> Any:

@@ -247,7 +247,9 @@ int FN(conv_im2col_backward_data)(const conv *v) {
     idx window = v->R * v->S, blocks = k_blocks(filters(v)), depth = ceil_div(filters(v), blocks);
     idx chunk_max = round_up(PIXELS, NR), group = v->C / v->groups;
     /* Weights are packed at once unless that breaks the workspace, then for some channels. */
-    idx limit = v->workspace / 2 / (idx)sizeof(T) / (v->groups * blocks * depth * window);
+    idx slots = v->threads * (TAP_ROWS + filters(v)) * chunk_max,
+        whole = v->workspace / (idx)sizeof(T);
+    idx limit = most(whole - slots, whole / 4) / (v->groups * blocks * depth * window);
     idx pass = least(group, most(1, limit));
     backward it = {.v = v, .chunks = chunks_of(v, PIXELS)};
     /* One piece if images and groups are tasks enough: each piece packs dy again. */
