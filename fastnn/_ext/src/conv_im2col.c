@@ -255,6 +255,7 @@ int FN(conv_im2col_backward_data)(const conv *v) {
     /* One piece if images and groups are tasks enough: each piece packs dy again. */
     idx pieces = least(pass, ceil_div(4 * v->threads, most(1, v->N * v->groups)));
     it.pieces = v->threads == 1 ? 1 : pieces;
+    if (pass < group) pass = pass / it.pieces * it.pieces; /* pieces are of equal size */
     idx rows = ceil_div(pass, it.pieces) * window;
     it.slab = packed_rows(rows, depth);
     it.columns_bytes = line_bytes(least(TAP_ROWS, rows) * chunk_max);
