@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
@@ -100,7 +101,7 @@ class Impl:
         one gradient per differentiable array, None for those not in `needs`.
     ``<op>_supports(call)`` or ``supports(call)``, optional
         None, or one clause that fits after a colon: why this call cannot run here.
-    ``<op>_rank(call)`` or ``rank(call)``, optional
+    ``<op>_rank(call)`` or ``rank(call)``, optional, not for Numba
         predicted cost, lower is better, relative to the other implementations'.
     """
 
@@ -146,12 +147,12 @@ class Impl:
             )
         return self._functions
 
-    @property
+    @cached_property
     def forward(self) -> Callable[..., tuple[Array, Any]]:
         """The forward function, see the class."""
         return self._load()[0]
 
-    @property
+    @cached_property
     def backward(self) -> Callable[..., tuple[Array | None, ...]]:
         """The backward function, see the class."""
         return self._load()[1]
@@ -165,12 +166,13 @@ class Impl:
         return answer
 
     def rank(self, call: Any) -> float:
-        """Predicted relative cost of `call`, lower is better; cheap even if Numba is not loaded."""
-        if self.backend == "numba" and self._functions is None:
-            return self._default_rank(call)
-        if self._module and unavailable(self.backend) is not None:
-            return self._default_rank(call)
-        return float(self._load()[3](call))
+        """Predicted relative cost of `call`, lower is better.
+
+        For Numba's modules it is a constant: ranking must not load Numba, nor depend on whether
+        it is loaded.
+        """
+        lazy = self._module and (self.backend == "numba" or unavailable(self.backend) is not None)
+        return self._default_rank(call) if lazy else float(self._load()[3](call))
 
 
 def _always(call: Any) -> None:
