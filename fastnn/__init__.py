@@ -31,6 +31,7 @@ from fastnn.errors import (
 )
 from fastnn.ops import (
     batch_norm,
+    conv1d,
     conv2d,
     linear,
     max_pool2d,
@@ -56,6 +57,7 @@ __all__ = [
     "UnsupportedError",
     "batch_norm",
     "clear_workspace",
+    "conv1d",
     "conv2d",
     "dispatch",
     "errors",

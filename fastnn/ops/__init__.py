@@ -1,6 +1,7 @@
 """The operations, a folder per family; one line each here."""
 
 from fastnn.ops.activation import relu as relu
+from fastnn.ops.conv import conv1d as conv1d
 from fastnn.ops.conv import conv2d as conv2d
 from fastnn.ops.linear import linear as linear
 from fastnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
