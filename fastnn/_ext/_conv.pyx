@@ -59,6 +59,27 @@ def im2col_filters(
     run(kernels(dy).conv_im2col_backward_filter, call, x, None, None, dy, None, None, dw)
 
 
+def depthwise_forward(
+    call, cnp.ndarray x not None, cnp.ndarray w not None, b, cnp.ndarray y not None
+):
+    """y = conv(x, w) + b."""
+    run(kernels(x).conv_depthwise_forward, call, x, w, b, None, y, None, None)
+
+
+def depthwise_image(
+    call, cnp.ndarray w not None, cnp.ndarray dy not None, b, cnp.ndarray dx not None
+):
+    """dx from w and dy, plus b per channel."""
+    run(kernels(dy).conv_depthwise_backward_data, call, None, w, b, dy, None, dx, None)
+
+
+def depthwise_filters(
+    call, cnp.ndarray x not None, cnp.ndarray dy not None, cnp.ndarray dw not None
+):
+    """dw from x and dy."""
+    run(kernels(dy).conv_depthwise_backward_filter, call, x, None, None, dy, None, None, dw)
+
+
 def bias(cnp.ndarray dy not None, cnp.ndarray db not None):
     """db = dy, any number of spatial axes, added up over all but its channels."""
     cdef conv_args args

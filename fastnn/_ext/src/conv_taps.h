@@ -6,12 +6,16 @@
 
 typedef fastnn_conv_args conv;
 
+/* Steps j in [*first, *last) of [0, count) for which 0 <= shift + j*step < size. */
+static inline void steps_inside(idx shift, idx step, idx size, idx count, idx *first, idx *last) {
+    *first = shift >= 0 ? 0 : least(ceil_div(-shift, step), count);
+    *last = size <= shift ? 0 : least(ceil_div(size - shift, step), count);
+    if (*last < *first) *last = *first;
+}
+
 /* Columns q in [first, last) of an output row whose tap s falls inside the image. */
 static inline void inside(const conv *v, idx s, idx *first, idx *last) {
-    idx shift = s * v->dw_step - v->left;
-    *first = shift >= 0 ? 0 : least(ceil_div(-shift, v->sw), v->Q);
-    *last = v->W <= shift ? 0 : least(ceil_div(v->W - shift, v->sw), v->Q);
-    if (*last < *first) *last = *first;
+    steps_inside(s * v->dw_step - v->left, v->sw, v->W, v->Q, first, last);
 }
 
 /* Row of the image that tap r of output row p falls on, or -1. */

@@ -122,6 +122,9 @@ typedef struct {
     KERNEL(conv_im2col_forward, fastnn_conv_args)                                                  \
     KERNEL(conv_im2col_backward_data, fastnn_conv_args)                                            \
     KERNEL(conv_im2col_backward_filter, fastnn_conv_args)                                          \
+    KERNEL(conv_depthwise_forward, fastnn_conv_args)                                               \
+    KERNEL(conv_depthwise_backward_data, fastnn_conv_args)                                         \
+    KERNEL(conv_depthwise_backward_filter, fastnn_conv_args)                                       \
     KERNEL(conv_backward_bias, fastnn_conv_args)                                                   \
     /* pool */                                                                                     \
     KERNEL(max_pool_forward, fastnn_pool_args)                                                     \
