@@ -12,11 +12,17 @@ from fastnn import testing
 COMPILED = fastnn.dispatch.unavailable("cython") is None
 # Large enough for the pool to take part: more than 60 us of work on one thread.
 BIG = {
+    "conv1d": [
+        {"x": (4, 20, 900), "w": (33, 20, 5), "b": (33,), "padding": 2, "dilation": 1},
+        {"x": (3, 40, 1500), "w": (80, 1, 7), "groups": 40, "padding": "causal", "dilation": 4},
+    ],
     "conv2d": [
         {"x": (5, 16, 20, 21), "w": (24, 16, 3, 3), "b": (24,), "padding": 1},
         {"x": (1, 6, 40, 33), "w": (12, 3, 5, 4), "b": (12,), "stride": 2, "groups": 2},
         {"x": (3, 2, 17, 16), "w": (3, 2, 3, 3), "b": (3,), "dilation": 2},
         {"x": (2, 300, 9, 9), "w": (40, 300, 1, 1)},
+        {"x": (3, 50, 41, 37), "w": (50, 1, 3, 3), "b": (50,), "padding": 1, "groups": 50},
+        {"x": (4, 9, 90, 80), "w": (18, 1, 3, 5), "padding": (1, 2), "groups": 9, "stride": 2},
     ],
     "max_pool2d": [{"x": (8, 16, 32, 30), "kernel_size": 3, "stride": 2, "padding": 1}],
     "batch_norm": [
@@ -71,7 +77,7 @@ def test_same_bits_on_repeat(big, case):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["conv2d", "max_pool2d", "linear", "relu"])
+@pytest.mark.parametrize("name", ["conv1d", "conv2d", "max_pool2d", "linear", "relu"])
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
     """Results and dx of a sample are the same bits for every batch that it is part of."""
     op = fastnn.dispatch.OPS[name]

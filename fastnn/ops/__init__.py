@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FAMILY = {
     "batch_norm": "norm",
+    "conv1d": "conv",
     "conv2d": "conv",
     "linear": "dense",
     "max_pool2d": "pool",

@@ -9,24 +9,44 @@ def pads_first(torch, x, padding):
     return torch.nn.functional.pad(x, [side for pair in reversed(sides) for side in pair])
 
 
-def conv2d_case(rng):
+def any_conv(rng, axes):
+    """A random convolution with so many spatial axes."""
     groups = int(rng.integers(1, 4))
-    c, k = groups * int(rng.integers(1, 5)), groups * int(rng.integers(1, 5))
-    r, s = (int(v) for v in rng.integers(1, 5, 2))
+    c = groups * int(rng.choice([1, 1, 2, 4]))
+    k = groups * int(rng.integers(1, 5))
+    window = several(rng, 1, 5, axes)
     options = {
-        "stride": tuple(int(v) for v in rng.integers(1, 4, 2)),
-        "dilation": tuple(int(v) for v in rng.integers(1, 4, 2)),
+        "stride": several(rng, 1, 4, axes),
+        "dilation": several(rng, 1, 4, axes),
         "groups": groups,
-        "padding": tuple(tuple(int(v) for v in rng.integers(0, 4, 2)) for _ in range(2)),
+        "padding": tuple(several(rng, 0, 4, 2) for _ in range(axes)),
     }
-    span = [d * (t - 1) + 1 for d, t in zip(options["dilation"], (r, s), strict=True)]
-    h, w = (n + int(v) for n, v in zip(span, rng.integers(0, 9, 2), strict=True))
+    span = [d * (t - 1) + 1 for d, t in zip(options["dilation"], window, strict=True)]
+    sizes = (n + int(v) for n, v in zip(span, rng.integers(0, 9, axes), strict=True))
     if rng.random() < 0.2:
         options |= {"padding": "same", "stride": 1}
-    arrays = {"x": (int(rng.integers(1, 4)), c, h, w), "w": (k, c // groups, r, s)}
+    arrays = {"x": (int(rng.integers(1, 4)), c, *sizes), "w": (k, c // groups, *window)}
     if rng.random() < 0.5:
         arrays["b"] = (k,)
     return Case("core", arrays, options)
+
+
+def several(rng, low, high, count):
+    return tuple(int(v) for v in rng.integers(low, high, count))
+
+
+def conv1d_case(rng):
+    return any_conv(rng, 1)
+
+
+def conv1d_torch(torch, x, w, b=None, *, padding=0, **options):
+    if isinstance(padding, tuple):
+        x, padding = pads_first(torch, x, padding), 0
+    return torch.nn.functional.conv1d(x, w, b, padding=padding, **options)
+
+
+def conv2d_case(rng):
+    return any_conv(rng, 2)
 
 
 def conv2d_torch(torch, x, w, b=None, *, padding=0, **options):

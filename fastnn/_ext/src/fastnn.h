@@ -58,8 +58,9 @@ typedef struct {
     int threads;
 } fastnn_colsum_args;
 
-/* N C H W images, K C/groups R S filters, N K P Q results; see ops/conv/spec.py. NULL gradients
- * are not computed. `workspace` bounds scratch memory in bytes. */
+/* N C H W images, K C/groups R S filters, N K P Q results; see ops/conv/spec.py. `b`, if not NULL,
+ * is added to what a kernel writes: per filter to y, per channel to dx. `workspace` bounds scratch
+ * memory in bytes. */
 typedef struct {
     const void *x, *w, *b, *dy;
     void *y, *dx, *dw, *db;
@@ -121,6 +122,10 @@ typedef struct {
     KERNEL(conv_im2col_forward, fastnn_conv_args)                                                  \
     KERNEL(conv_im2col_backward_data, fastnn_conv_args)                                            \
     KERNEL(conv_im2col_backward_filter, fastnn_conv_args)                                          \
+    KERNEL(conv_depthwise_forward, fastnn_conv_args)                                               \
+    KERNEL(conv_depthwise_backward_data, fastnn_conv_args)                                         \
+    KERNEL(conv_depthwise_backward_filter, fastnn_conv_args)                                       \
+    KERNEL(conv_backward_bias, fastnn_conv_args)                                                   \
     /* pool */                                                                                     \
     KERNEL(max_pool_forward, fastnn_pool_args)                                                     \
     KERNEL(max_pool_backward, fastnn_pool_args)                                                    \
