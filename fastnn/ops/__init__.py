@@ -6,3 +6,7 @@ from fastnn.ops.linear import linear as linear
 from fastnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
 from fastnn.ops.norm import batch_norm as batch_norm
 from fastnn.ops.pool import max_pool2d as max_pool2d
+from fastnn.ops.rownorm import group_norm as group_norm
+from fastnn.ops.rownorm import instance_norm as instance_norm
+from fastnn.ops.rownorm import layer_norm as layer_norm
+from fastnn.ops.rownorm import rms_norm as rms_norm
