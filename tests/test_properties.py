@@ -10,6 +10,7 @@ import fastnn
 from fastnn import testing
 
 COMPILED = fastnn.dispatch.unavailable("cython") is None
+ROW_NORMS = ["layer_norm", "group_norm", "instance_norm", "rms_norm"]
 # Large enough for the pool to take part: more than 60 us of work on one thread.
 BIG = {
     "conv1d": [
@@ -29,6 +30,17 @@ BIG = {
         {"x": (8, 24, 21, 20), "w": (24,), "b": (24,), "training": True},
         {"x": (300, 257), "w": (257,), "b": (257,), "training": True},
     ],
+    "layer_norm": [
+        {"x": (64, 10, 300), "normalized_shape": 300, "w": (300,), "b": (300,)},
+        {"x": (20, 5, 33, 57), "normalized_shape": (33, 57), "w": (33, 57), "b": (33, 57)},
+        {"x": (9000, 11), "normalized_shape": 11, "w": (11,)},
+    ],
+    "group_norm": [
+        {"x": (8, 24, 31, 30), "num_groups": 6, "w": (24,), "b": (24,)},
+        {"x": (16, 1030, 3, 4), "num_groups": 5, "w": (1030,), "b": (1030,)},
+    ],
+    "instance_norm": [{"x": (9, 21, 33, 32), "w": (21,), "b": (21,)}],
+    "rms_norm": [{"x": (90, 1030), "normalized_shape": 1030, "w": (1030,)}],
     "linear": [
         {"x": (70, 300), "w": (150, 300), "b": (150,)},
         {"x": (300, 33), "w": (700, 33)},
@@ -77,7 +89,17 @@ def test_same_bits_on_repeat(big, case):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["conv1d", "conv2d", "max_pool2d", "linear", "relu"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "conv1d",
+        "conv2d",
+        "max_pool2d",
+        "linear",
+        "relu",
+        *ROW_NORMS,
+    ],
+)
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
     """Results and dx of a sample are the same bits for every batch that it is part of."""
     op = fastnn.dispatch.OPS[name]

@@ -61,6 +61,22 @@ cdef extern from "src/fastnn.h" nogil:
         int training
         int threads
 
+    ctypedef struct rownorm_args "fastnn_rownorm_args":
+        const void *x
+        const void *w
+        const void *b
+        const void *dy
+        void *y
+        void *dx
+        void *dw
+        void *db
+        double *mean
+        double *inverse
+        double eps
+        idx n, g, k, length "l"
+        int centred
+        int threads
+
     ctypedef struct relu_args "fastnn_relu_args":
         const void *x
         const void *y_in
@@ -94,6 +110,8 @@ cdef extern from "src/fastnn.h" nogil:
         int (*max_pool_backward)(const pool_args *) noexcept nogil
         int (*batch_norm_forward)(const norm_args *) noexcept nogil
         int (*batch_norm_backward)(const norm_args *) noexcept nogil
+        int (*rownorm_forward)(const rownorm_args *) noexcept nogil
+        int (*rownorm_backward)(const rownorm_args *) noexcept nogil
         int (*relu_forward)(const relu_args *) noexcept nogil
         int (*relu_backward)(const relu_args *) noexcept nogil
         int (*softmax_xent_forward)(const xent_args *) noexcept nogil

@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from fastnn.ops.loss import *  # noqa: F403
     from fastnn.ops.norm import *  # noqa: F403
     from fastnn.ops.pool import *  # noqa: F403
+    from fastnn.ops.rownorm import *  # noqa: F403
 
 FAMILY = {
     "batch_norm": "norm",
     "conv1d": "conv",
     "conv2d": "conv",
+    "group_norm": "rownorm",
+    "instance_norm": "rownorm",
+    "layer_norm": "rownorm",
     "linear": "dense",
     "max_pool2d": "pool",
     "relu": "activation",
+    "rms_norm": "rownorm",
     "softmax_cross_entropy": "loss",
 }
 """The folder of each operation."""

@@ -92,6 +92,19 @@ typedef struct {
     int threads;
 } fastnn_norm_args;
 
+/* Row normalisation of x[n,g,k,l]: statistics per (n,g) over k and l, affine w[g,k], b[g,k] (never
+ * NULL). Float64 `mean` and `inverse` = 1/sqrt(var + eps) of [n,g] are results of forward, unless
+ * NULL, and inputs of backward. If not `centred` the mean is 0 and never estimated. */
+typedef struct {
+    const void *x, *w, *b, *dy;
+    void *y, *dx, *dw, *db;
+    double *mean, *inverse;
+    double eps;
+    idx n, g, k, l;
+    int centred;
+    int threads;
+} fastnn_rownorm_args;
+
 /* y = relu(x), or dx = dy where not (y <= 0). */
 typedef struct {
     const void *x, *y_in, *dy;
@@ -132,6 +145,8 @@ typedef struct {
     /* norm */                                                                                     \
     KERNEL(batch_norm_forward, fastnn_norm_args)                                                   \
     KERNEL(batch_norm_backward, fastnn_norm_args)                                                  \
+    KERNEL(rownorm_forward, fastnn_rownorm_args)                                                   \
+    KERNEL(rownorm_backward, fastnn_rownorm_args)                                                  \
     /* activation */                                                                               \
     KERNEL(relu_forward, fastnn_relu_args)                                                         \
     KERNEL(relu_backward, fastnn_relu_args)                                                        \

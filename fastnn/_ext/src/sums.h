@@ -25,6 +25,7 @@ static inline double row_sum(const T *row, idx size) {
             s2 += load(row + i + 2 * VL);
             s3 += load(row + i + 3 * VL);
         }
+        for (; i + VL <= block; i += VL) s0 += load(row + i);
         sum += total((s0 + s1) + (s2 + s3));
         for (; i < block; ++i) sum += (double)row[i];
     }
@@ -63,6 +64,11 @@ static inline void row_moments(const T *row, idx size, pair mean, moments *to) {
             q2 += d2 * d2;
             q3 += d3 * d3;
         }
+        for (; i + VL <= block; i += VL) {
+            vec d = load(row + i) - high - low;
+            s0 += d;
+            q0 += d * d;
+        }
         to->sum += total(s0 + s1);
         to->squares += total((q0 + q1) + (q2 + q3));
         for (; i < block; ++i) {
@@ -71,6 +77,13 @@ static inline void row_moments(const T *row, idx size, pair mean, moments *to) {
             to->squares += d * d;
         }
     }
+}
+
+/* The variance of `count` numbers from their moments about `mean`, which is corrected. */
+static inline double corrected(const moments *rest, double count, double *mean) {
+    double shifted = rest->sum / count, var = rest->squares / count - shifted * shifted;
+    *mean += shifted;
+    return var < 0 ? 0 : var;
 }
 
 /* Sum of dy[i] * (row[i] - mean). */
@@ -86,6 +99,7 @@ static inline double row_product_sum(const T *dy, const T *row, idx size, pair m
             s2 += load(dy + i + 2 * VL) * (load(row + i + 2 * VL) - high - low);
             s3 += load(dy + i + 3 * VL) * (load(row + i + 3 * VL) - high - low);
         }
+        for (; i + VL <= block; i += VL) s0 += load(dy + i) * (load(row + i) - high - low);
         sum += total((s0 + s1) + (s2 + s3));
         for (; i < block; ++i) sum += (double)dy[i] * (double)(row[i] - mean.high - mean.low);
     }

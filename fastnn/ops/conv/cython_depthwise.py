@@ -8,9 +8,7 @@ from fastnn._ext import _conv
 from fastnn.ops.conv.spec import ConvCall
 from fastnn.ops.conv.steps import Steps, convolution
 
-STEPS = Steps(
-    _conv.depthwise_forward, _conv.depthwise_image, _conv.depthwise_filters, _conv.bias
-)
+STEPS = Steps(_conv.depthwise_forward, _conv.depthwise_image, _conv.depthwise_filters, _conv.bias)
 conv1d_forward, conv1d_backward = conv2d_forward, conv2d_backward = convolution(STEPS)
 
 MOST_TAPS, MOST_CELLS = 4096, 65536
