@@ -1,5 +1,7 @@
 """Layers: parameters, gradients and one context around the operations of `fastnn.ops`."""
 
+from fastnn.layers._summary import Summary as Summary
+from fastnn.layers._summary import summary as summary
 from fastnn.layers.activation import ReLU as ReLU
 from fastnn.layers.base import Layer as Layer
 from fastnn.layers.combinators import Concat as Concat
