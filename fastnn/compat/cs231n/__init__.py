@@ -1,4 +1,4 @@
-"""The layers of CS231n's second assignment on fastnn: same names, signatures, caches, dictionaries.
+"""The layers of CS231n's assignments on fastnn: same names, signatures, caches and dictionaries.
 
 The modules are called as the course's are, so that ``from cs231n.layers import *`` becomes ``from
 fastnn.compat.cs231n.layers import *``; this one has all their names. What differs:
@@ -28,3 +28,4 @@ from fastnn.compat.cs231n.gradient_check import *  # noqa: F403
 from fastnn.compat.cs231n.layer_utils import *  # noqa: F403
 from fastnn.compat.cs231n.layers import *  # noqa: F403
 from fastnn.compat.cs231n.optim import *  # noqa: F403
+from fastnn.compat.cs231n.rnn_layers import *  # noqa: F403
