@@ -19,8 +19,6 @@ from fastnn.compat.cs231n.layers import (
     batchnorm_forward,
     relu_backward,
     relu_forward,
-    spatial_batchnorm_backward,
-    spatial_batchnorm_forward,
 )
 
 __all__ = [
@@ -53,20 +51,30 @@ def affine_relu_backward(dout: Any, cache: Caches) -> Three:
     return affine_backward(relu_backward(dout, relu_cache), fc_cache)
 
 
+def _bn_relu_forward(a: Any, gamma: Any, beta: Any, bn_param: Param) -> tuple[Array, Any, Any]:
+    """Batch norm and ReLU of N D or N C H W."""
+    an, bn_cache = batchnorm_forward(a, gamma, beta, bn_param)
+    out, relu_cache = relu_forward(an)
+    return out, bn_cache, relu_cache
+
+
+def _bn_relu_backward(dout: Any, bn_cache: Any, relu_cache: Any) -> Three:
+    return batchnorm_backward(relu_backward(dout, relu_cache), bn_cache)
+
+
 def affine_bn_relu_forward(
     x: Any, w: Any, b: Any, gamma: Any, beta: Any, bn_param: Param
 ) -> tuple[Array, Caches]:
     """`affine_forward`, then `batchnorm_forward`, then `relu_forward`."""
     a, fc_cache = affine_forward(x, w, b)
-    an, bn_cache = batchnorm_forward(a, gamma, beta, bn_param)
-    out, relu_cache = relu_forward(an)
+    out, bn_cache, relu_cache = _bn_relu_forward(a, gamma, beta, bn_param)
     return out, (fc_cache, bn_cache, relu_cache)
 
 
 def affine_bn_relu_backward(dout: Any, cache: Caches) -> Five:
     """``(dx, dw, db, dgamma, dbeta)``."""
-    fc_cache, bn_cache, relu_cache = cache
-    da, dgamma, dbeta = batchnorm_backward(relu_backward(dout, relu_cache), bn_cache)
+    fc_cache, *rest = cache
+    da, dgamma, dbeta = _bn_relu_backward(dout, *rest)
     return *affine_backward(da, fc_cache), dgamma, dbeta
 
 
@@ -88,15 +96,14 @@ def conv_bn_relu_forward(
 ) -> tuple[Array, Caches]:
     """`conv_forward_fast`, then `spatial_batchnorm_forward`, then `relu_forward`."""
     a, conv_cache = conv_forward_fast(x, w, b, conv_param)
-    an, bn_cache = spatial_batchnorm_forward(a, gamma, beta, bn_param)
-    out, relu_cache = relu_forward(an)
+    out, bn_cache, relu_cache = _bn_relu_forward(a, gamma, beta, bn_param)
     return out, (conv_cache, bn_cache, relu_cache)
 
 
 def conv_bn_relu_backward(dout: Any, cache: Caches) -> Five:
     """``(dx, dw, db, dgamma, dbeta)``."""
-    conv_cache, bn_cache, relu_cache = cache
-    da, dgamma, dbeta = spatial_batchnorm_backward(relu_backward(dout, relu_cache), bn_cache)
+    conv_cache, *rest = cache
+    da, dgamma, dbeta = _bn_relu_backward(dout, *rest)
     return *conv_backward_fast(da, conv_cache), dgamma, dbeta
 
 

@@ -99,11 +99,6 @@ def batchnorm_forward(x: Any, gamma: Any, beta: Any, bn_param: Param) -> tuple[A
     ShapeError
         If sizes do not fit, or there is only one value per channel in training.
     """
-    return _batchnorm(x, gamma, beta, bn_param)
-
-
-def _batchnorm(x: Any, gamma: Any, beta: Any, bn_param: Param) -> tuple[Array, Context[Any]]:
-    """Of N D and of N C H W alike."""
     mode = bn_param["mode"]
     if mode not in ("train", "test"):
         raise OptionError(f"cs231n: batch norm mode {mode!r}; it must be train or test")
@@ -154,7 +149,7 @@ def spatial_batchnorm_forward(
     x: Any, gamma: Any, beta: Any, bn_param: Param
 ) -> tuple[Array, Context[Any]]:
     """`batchnorm_forward` of x, N C H W, over the batch and the pixels; gamma and beta are C."""
-    return _batchnorm(x, gamma, beta, bn_param)
+    return batchnorm_forward(x, gamma, beta, bn_param)
 
 
 def spatial_batchnorm_backward(dout: Any, cache: Context[Any]) -> Three:
