@@ -20,9 +20,9 @@ import numpy as np
 
 from fastnn import _check, _config
 from fastnn._cases import Bad, Case, Draw
-from fastnn.errors import DtypeError, OptionError, ShapeError, UnsupportedError
+from fastnn.errors import DtypeError, OptionError, ShapeError, StateError, UnsupportedError
 
-__all__ = ["OPS", "Call", "Context", "Impl", "Op", "use"]
+__all__ = ["OPS", "Call", "Context", "Impl", "Op", "dry_run", "use"]
 
 log = logging.getLogger("fastnn.dispatch")
 
@@ -414,7 +414,10 @@ class Op(Generic[P, Y, G]):
 
     def select(self, call: Any, backend: str | None = None) -> Impl:
         """The implementation that runs `call`: a command, else preferences, else the best rank."""
-        key = (call, backend, _config.policy.get().backend)
+        policy = _config.policy.get()
+        if policy.stand_in is not None:
+            return policy.stand_in(self, call)  # type: ignore[no-any-return]
+        key = (call, backend, policy.backend)
         impl = self._memo.get(key)
         if impl is None:
             impl = self._search(call, backend)
@@ -463,7 +466,7 @@ class Op(Generic[P, Y, G]):
 
     def explain_call(self, call: Any, backend: str | None = None) -> Explanation:
         """`explain` for a call that is described already."""
-        chosen = self.select(call, backend)
+        chosen = self.impl("naive") if call.empty else self._search(call, backend)
         rows = []
         for impl in self._impls:
             why = impl.supports(call)
@@ -551,6 +554,48 @@ def use(
         _config.check_workspace(workspace, "use: workspace")
     with _config.scope(_config.Policy(backend, threads, workspace)):
         yield
+
+
+@contextmanager
+def dry_run() -> Iterator[list[tuple[Op[..., Any, Any], Any]]]:
+    """Describe operations instead of running them while the block runs.
+
+    Arguments are checked as always, but in place of an implementation's numbers an operation
+    gives zeros, so that layers and functions can be followed at no cost. Nothing is updated in
+    place, what `out` holds is undefined, and `backward` of such a call raises StateError.
+
+    Returns
+    -------
+    list
+        As the context's value: (operation, call) of every call made in the block, in order; the
+        call has shapes, options, FLOP and bytes.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> with fastnn.dispatch.dry_run() as calls:
+    ...     y = fastnn.relu(fastnn.linear(np.ones((1000, 300)), np.ones((200, 300))))
+    >>> y.shape
+    (1000, 200)
+    >>> [(op.name, call.flops) for op, call in calls]
+    [('linear', 120000000), ('relu', 200000)]
+    """
+    calls: list[tuple[Op[..., Any, Any], Any]] = []
+
+    def stand_in(op: Op[..., Any, Any], call: Any) -> Impl:
+        def forward(call: Any, *arrays: Any, out: Any, save: bool) -> tuple[Any, None]:
+            if op.outputs:
+                return tuple(np.zeros(shape, call.dtype) for shape in call.out), None
+            return np.zeros(call.out, call.dtype) if out is None else out, None
+
+        def backward(call: Any, saved: Any, dy: Any, needs: Any) -> Any:
+            raise StateError(f"{op.name}: forward was a dry run; backward needs one that computed")
+
+        calls.append((op, call))
+        return Impl("dry", op=op.name, forward=forward, backward=backward)
+
+    with _config.scope(_config.Policy(stand_in=stand_in)):
+        yield calls
 
 
 def check_backend(name: str, what: str) -> str:

@@ -85,7 +85,8 @@ def _imports(path):
     [
         ("_ext", ("ops", "layers", "optim", "io", "testing", "dispatch", "_cli")),
         ("ops", ("layers", "optim", "io", "testing", "_cli", "__main__")),
-        ("layers", ("optim", "testing", "_cli", "__main__")),
+        ("layers", ("optim", "compat", "testing", "_cli", "__main__")),
+        ("compat", ("layers", "optim", "testing", "_cli", "__main__")),
         ("testing", ("layers", "optim", "_cli", "__main__")),
     ],
 )
