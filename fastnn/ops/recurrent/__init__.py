@@ -407,6 +407,7 @@ def _describe(
             f"{op}: w_hh has shape {w_hh}, so H={hidden}; it must be {rows} H = "
             f"{(gates * hidden, hidden)}"
         )
+    wanted: list[tuple[str, tuple[int, ...], str, tuple[int, ...]]]
     wanted = [("w_ih", w_ih, f"x has I={x[2]} and w_hh H={hidden}", (gates * hidden, x[2]))]
     wanted += [
         (name, sizes, f"w_hh has H={hidden}", (gates * hidden,))
@@ -492,7 +493,7 @@ def rnn_step(
 ) -> Array:
     """One step of `rnn`, for input that arrives bit by bit: the next state from x N I and h N H.
 
-    The bits are those of a call on the whole sequence.
+    Compiled and Numba code give the bits of a call on the whole sequence.
 
     Examples
     --------
@@ -517,7 +518,7 @@ def lstm_step(
 ) -> tuple[Array, Array]:
     """One step of `lstm`: the next (h, c), N H each, from x N I and the state (h, c).
 
-    The bits are those of a call on the whole sequence.
+    Compiled and Numba code give the bits of a call on the whole sequence.
 
     Examples
     --------
@@ -545,7 +546,7 @@ def gru_step(
 ) -> Array:
     """One step of `gru`: the next state from x N I and h N H.
 
-    The bits are those of a call on the whole sequence.
+    Compiled and Numba code give the bits of a call on the whole sequence.
 
     Examples
     --------

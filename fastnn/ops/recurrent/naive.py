@@ -24,6 +24,12 @@ def _sigmoid(a: Array) -> Array:
     return result
 
 
+def _product(v: Array, w: Array) -> Array:
+    """sum over k of w[j,k] * v[n,k]: no matrix product, whose bits would depend on N."""
+    result: Array = np.sum(v[:, None] * np.ascontiguousarray(w), axis=2)
+    return result
+
+
 class _Hidden:
     """The recurrent product, of gates `first` to `last`, and the way back through it."""
 
@@ -36,15 +42,14 @@ class _Hidden:
     def __call__(self, h: Array, first: int, last: int) -> Array:
         """One array per gate: w_hh h + b_hh."""
         rows = slice(first * self.size, last * self.size)
-        return _split(h @ self.w[rows].T + self.b[rows], last - first)
+        return _split(_product(h, self.w[rows]) + self.b[rows], last - first)
 
     def back(self, d: Array, h: Array, first: int, last: int) -> Array:
         """The gradient of h; adds to those of w_hh and b_hh."""
         rows = slice(first * self.size, last * self.size)
         self.dw[rows] += d.T @ h
         self.db[rows] += d.sum(axis=0)
-        result: Array = d @ self.w[rows]
-        return result
+        return _product(d, self.w[rows].T)
 
 
 def _split(a: Array, gates: int) -> Array:
@@ -176,7 +181,7 @@ def _forward(
     y, tape = np.zeros((steps, batch, size), kind), []
     for t, on in _steps(call, lengths):
         before = [s[on] for s in states]
-        after, kept = cell.forward(_split(xs[t, on] @ w.T + b, call.gates), before, hidden)
+        after, kept = cell.forward(_split(_product(xs[t, on], w) + b, call.gates), before, hidden)
         for state, new in zip(states, after, strict=True):
             state[on] = new
         y[t, on] = after[0]
@@ -200,7 +205,7 @@ def _backward(
         da, d = cell.backward(kept, before, d, hidden)
         for state, new in zip(states, d, strict=True):
             state[on] = new
-        dx[t, on] = da @ w
+        dx[t, on] = _product(da, w.T)
         dw += da.T @ xs[t, on]
         db += da.sum(axis=0)
     wanted = given(call, needs)
