@@ -15,6 +15,7 @@ _loss: Any
 _norm: Any
 _pool: Any
 _rownorm: Any
+_recurrent: Any
 
 missing: str | None = None
 """Why compiled code cannot run, as a clause that fits after a colon; None if it can."""

@@ -96,6 +96,31 @@ cdef extern from "src/fastnn.h" nogil:
         idx n, c
         int threads
 
+    ctypedef struct recurrent_args "fastnn_recurrent_args":
+        const void *x
+        const void *w_ih
+        const void *w_hh
+        const void *b_ih
+        const void *b_hh
+        const void *h0
+        const void *c0
+        const void *start
+        const void *dy
+        const void *dh
+        const void *dc
+        const cnp.int64_t *lengths
+        void *y
+        void *h
+        void *c
+        void *tape
+        void *dg
+        void *rh
+        void *dh0
+        void *dc0
+        idx steps, batch, inputs, hidden
+        int cell, reverse
+        int threads
+
     ctypedef struct kernel_table "fastnn_kernels":
         int (*gemm)(const gemm_args *) noexcept nogil
         int (*colsum)(const colsum_args *) noexcept nogil
@@ -116,6 +141,8 @@ cdef extern from "src/fastnn.h" nogil:
         int (*relu_backward)(const relu_args *) noexcept nogil
         int (*softmax_xent_forward)(const xent_args *) noexcept nogil
         int (*softmax_xent_backward)(const xent_args *) noexcept nogil
+        int (*recurrent_forward)(const recurrent_args *) noexcept nogil
+        int (*recurrent_backward)(const recurrent_args *) noexcept nogil
 
 
 cdef const kernel_table *kernels(cnp.ndarray a) except NULL

@@ -14,5 +14,8 @@ from fastnn.layers.linear import Linear as Linear
 from fastnn.layers.norm import BatchNorm1d as BatchNorm1d
 from fastnn.layers.norm import BatchNorm2d as BatchNorm2d
 from fastnn.layers.pool import MaxPool2d as MaxPool2d
+from fastnn.layers.recurrent import GRU as GRU
+from fastnn.layers.recurrent import LSTM as LSTM
+from fastnn.layers.recurrent import RNN as RNN
 from fastnn.layers.shape import Flatten as Flatten
 from fastnn.layers.shape import Reshape as Reshape

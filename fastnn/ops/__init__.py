@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastnn.ops.loss import *  # noqa: F403
     from fastnn.ops.norm import *  # noqa: F403
     from fastnn.ops.pool import *  # noqa: F403
+    from fastnn.ops.recurrent import *  # noqa: F403
     from fastnn.ops.rownorm import *  # noqa: F403
 
 FAMILY = {
@@ -25,12 +26,18 @@ FAMILY = {
     "conv1d": "conv",
     "conv2d": "conv",
     "group_norm": "rownorm",
+    "gru": "recurrent",
+    "gru_step": "recurrent",
     "instance_norm": "rownorm",
     "layer_norm": "rownorm",
     "linear": "dense",
+    "lstm": "recurrent",
+    "lstm_step": "recurrent",
     "max_pool2d": "pool",
     "relu": "activation",
     "rms_norm": "rownorm",
+    "rnn": "recurrent",
+    "rnn_step": "recurrent",
     "softmax_cross_entropy": "loss",
 }
 """The folder of each operation."""

@@ -126,6 +126,23 @@ typedef struct {
     int threads;
 } fastnn_xent_args;
 
+/* One recurrent layer in one direction: x[steps,batch,inputs], y[steps,batch,hidden], weights
+ * gate after gate, states[batch,hidden]; `cell` counts in the order of ops/recurrent/spec.py.
+ * Forward writes `tape` if it is there; backward reads it, with `start` the initial state that is
+ * on the tape (c or h), and writes `dg`, the gates' gradients before their activations,
+ * [steps,batch,grads,hidden], and for the classic GRU `rh`, the reset states. NULL: 0, or not
+ * wanted. */
+typedef struct {
+    const void *x, *w_ih, *w_hh, *b_ih, *b_hh, *h0, *c0, *start;
+    const void *dy, *dh, *dc;
+    const int64_t *lengths;
+    void *y, *h, *c, *tape;
+    void *dg, *rh, *dh0, *dc0;
+    idx steps, batch, inputs, hidden;
+    int cell, reverse;
+    int threads;
+} fastnn_recurrent_args;
+
 /* The one list of kernels: name and argument record. */
 #define FASTNN_KERNELS(KERNEL)                                                                     \
     /* linear */                                                                                   \
@@ -152,7 +169,10 @@ typedef struct {
     KERNEL(relu_backward, fastnn_relu_args)                                                        \
     /* loss */                                                                                     \
     KERNEL(softmax_xent_forward, fastnn_xent_args)                                                 \
-    KERNEL(softmax_xent_backward, fastnn_xent_args)
+    KERNEL(softmax_xent_backward, fastnn_xent_args)                                                \
+    /* recurrent */                                                                                \
+    KERNEL(recurrent_forward, fastnn_recurrent_args)                                               \
+    KERNEL(recurrent_backward, fastnn_recurrent_args)
 
 typedef struct {
 #define KERNEL(name, args) int (*name)(const args *);
