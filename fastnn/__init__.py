@@ -34,7 +34,9 @@ from fastnn.ops import (
     conv2d,
     linear,
     max_pool2d,
+    multi_margin_loss,
     relu,
+    soft_cross_entropy,
     softmax_cross_entropy,
 )
 
@@ -65,11 +67,13 @@ __all__ = [
     "layers",
     "linear",
     "max_pool2d",
+    "multi_margin_loss",
     "ops",
     "optim",
     "relu",
     "set_num_threads",
     "show_config",
+    "soft_cross_entropy",
     "softmax_cross_entropy",
     "testing",
     "use",

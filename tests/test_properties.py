@@ -28,7 +28,19 @@ BIG = {
         {"x": (300, 33), "w": (700, 33)},
     ],
     "relu": [{"x": (64, 40, 40)}],
-    "softmax_cross_entropy": [{"x": (300, 101), "labels": (300,), "reduction": "mean"}],
+    "softmax_cross_entropy": [
+        {"x": (300, 101), "labels": (300,), "reduction": "none"},
+        {"x": (300, 101), "labels": (300,), "w": (101,), "label_smoothing": 0.1},
+        {"x": (30, 7, 50), "labels": (30, 50), "sample_weight": (30, 50), "ignore_index": 3},
+    ],
+    "soft_cross_entropy": [
+        {"x": (300, 101), "target": (300, 101), "reduction": "none"},
+        {"x": (300, 101), "target": (300, 101), "w": (101,)},
+    ],
+    "multi_margin_loss": [
+        {"x": (900, 101), "labels": (900,), "reduction": "none"},
+        {"x": (900, 101), "labels": (900,), "p": 2},
+    ],
 }
 
 

@@ -3,6 +3,8 @@
 from fastnn.ops.activation import relu as relu
 from fastnn.ops.conv import conv2d as conv2d
 from fastnn.ops.linear import linear as linear
+from fastnn.ops.loss import multi_margin_loss as multi_margin_loss
+from fastnn.ops.loss import soft_cross_entropy as soft_cross_entropy
 from fastnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
 from fastnn.ops.norm import batch_norm as batch_norm
 from fastnn.ops.pool import max_pool2d as max_pool2d
