@@ -37,6 +37,26 @@ BIG = {
         {"x": (300, 101), "target": (300, 101), "reduction": "none"},
         {"x": (300, 101), "target": (300, 101), "w": (101,)},
     ],
+    "mse_loss": [
+        {"x": (70, 3001), "target": (70, 3001), "reduction": "none"},
+        {"x": (70, 3001), "target": (70, 3001)},
+    ],
+    "l1_loss": [
+        {"x": (70, 3001), "target": (70, 3001), "reduction": "none"},
+        {"x": (70, 3001), "target": (70, 3001)},
+    ],
+    "huber_loss": [
+        {"x": (70, 3001), "target": (70, 3001), "reduction": "none"},
+        {"x": (70, 3001), "target": (70, 3001), "delta": 0.5},
+    ],
+    "binary_cross_entropy_with_logits": [
+        {"x": (70, 601), "target": (70, 601), "reduction": "none"},
+        {"x": (70, 601), "target": (70, 601), "pos_weight": (601,)},
+    ],
+    "kl_div": [
+        {"x": (70, 601), "target": (70, 601), "reduction": "none"},
+        {"x": (70, 601), "target": (70, 601), "log_target": True},
+    ],
     "multi_margin_loss": [
         {"x": (900, 101), "labels": (900,), "reduction": "none"},
         {"x": (900, 101), "labels": (900,), "p": 2},

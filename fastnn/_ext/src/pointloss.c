@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-enum { BLOCK = 8192 };
+enum { BLOCK = 4096 }; /* also bounds the chains of additions */
 
 typedef fastnn_pointloss_args point_args;
 

@@ -33,7 +33,8 @@ def draw_weight(name: str) -> Any:
 def draw_probabilities(rng: np.random.Generator, case: Case, dtype: np.dtype[Any]) -> Array:
     """Positive numbers that add up to 1 over the classes."""
     target: Array = rng.uniform(0.05, 1.0, case.arrays["target"])
-    return (target / target.sum(1, keepdims=True)).astype(dtype)
+    target /= target.sum(1, keepdims=True)
+    return target.astype(dtype)
 
 
 WEIGHTS = {"w": draw_weight("w"), "sample_weight": draw_weight("sample_weight")}
