@@ -57,6 +57,8 @@ BIG = {
         {"x": (70, 601), "target": (70, 601), "reduction": "none"},
         {"x": (70, 601), "target": (70, 601), "log_target": True},
     ],
+    "kl_sparsity": [{"x": (300, 1001)}],
+    "embedding": [{"indices": (700, 30), "w": (300, 70), "padding_idx": 5}],
     "multi_margin_loss": [
         {"x": (900, 101), "labels": (900,), "reduction": "none"},
         {"x": (900, 101), "labels": (900,), "p": 2},

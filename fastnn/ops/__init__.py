@@ -2,6 +2,7 @@
 
 from fastnn.ops.activation import relu as relu
 from fastnn.ops.conv import conv2d as conv2d
+from fastnn.ops.embedding import embedding as embedding
 from fastnn.ops.linear import linear as linear
 from fastnn.ops.loss import multi_margin_loss as multi_margin_loss
 from fastnn.ops.loss import soft_cross_entropy as soft_cross_entropy
@@ -15,3 +16,4 @@ from fastnn.ops.pointwise_loss import kl_div as kl_div
 from fastnn.ops.pointwise_loss import l1_loss as l1_loss
 from fastnn.ops.pointwise_loss import mse_loss as mse_loss
 from fastnn.ops.pool import max_pool2d as max_pool2d
+from fastnn.ops.sparsity import kl_sparsity as kl_sparsity
