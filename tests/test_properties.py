@@ -104,23 +104,49 @@ def test_same_bits_on_repeat(big, case):
     assert digest(results(big, case, "float32")) == digest(results(big, case, "float32"))
 
 
+# Operations whose samples do not see each other, and the arrays that have a sample axis.
+PER_SAMPLE = {
+    "conv2d": ("x",),
+    "max_pool2d": ("x",),
+    "linear": ("x",),
+    "relu": ("x",),
+    "softmax_cross_entropy": ("x", "labels", "sample_weight"),
+    "soft_cross_entropy": ("x", "target", "sample_weight"),
+    "multi_margin_loss": ("x", "labels"),
+    "mse_loss": ("x", "target"),
+    "l1_loss": ("x", "target"),
+    "huber_loss": ("x", "target"),
+    "binary_cross_entropy_with_logits": ("x", "target"),
+    "kl_div": ("x", "target"),
+    "embedding": ("indices",),
+}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["conv2d", "max_pool2d", "linear", "relu"])
+@pytest.mark.parametrize("name", PER_SAMPLE)
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
     """Results and dx of a sample are the same bits for every batch that it is part of."""
     op = fastnn.dispatch.OPS[name]
     for spec in BIG[name]:
         arrays = {k: v for k, v in spec.items() if k in op.array_names}
         options = {k: v for k, v in spec.items() if k not in op.array_names}
+        if "reduction" in op.__signature__.parameters:
+            options["reduction"] = "none"
         arguments = testing.draw(op, fastnn._cases.Case("core", arrays, options), dtype)
         y, ctx = op.forward(**arguments)
         dy = testing.draw_dy(op, ctx.call)
-        dx = op.backward(ctx, dy, needs=("x",)).x
-        x = arguments.pop("x")
-        for start, stop in ((0, 1), (len(x) - 1, len(x)), (0, 3), (1, len(x))):
-            part, ctx = op.forward(x[start:stop], **arguments)
+        own = [f for f in op.grads._fields if f in PER_SAMPLE[name]]  # each sample has its own
+        whole = op.backward(ctx, dy, needs=own)
+        batched = {k: arguments.pop(k) for k in PER_SAMPLE[name] if k in arguments}
+        size = len(y)
+        for start, stop in ((0, 1), (size - 1, size), (0, 3), (1, size)):
+            cut = {k: v[start:stop] for k, v in batched.items()}
+            part, ctx = op.forward(**cut, **arguments)
             assert np.array_equal(part, y[start:stop])
-            assert np.array_equal(op.backward(ctx, dy[start:stop], needs=("x",)).x, dx[start:stop])
+            gradients = op.backward(ctx, dy[start:stop], needs=own)
+            for field in own:
+                want = getattr(whole, field)[start:stop]
+                assert np.array_equal(getattr(gradients, field), want)
 
 
 def test_backward_skips_what_is_not_needed(op, case):
