@@ -129,7 +129,7 @@ def _case(op):
     return next(
         c
         for c in op.cases()
-        if c.kind == "core" and c.arrays["x"][0] > 1 and min(c.arrays["x"]) > 1
+        if c.kind == "core" and min(next(iter(c.arrays.values())), default=1) > 1
     )
 
 

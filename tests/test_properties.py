@@ -54,6 +54,41 @@ BIG = {
         for name, g in (("rnn", 1), ("lstm", 4), ("gru", 3))
     },
     "softmax_cross_entropy": [{"x": (300, 101), "labels": (300,), "reduction": "mean"}],
+    "softmax_cross_entropy": [
+        {"x": (300, 101), "labels": (300,), "reduction": "none"},
+        {"x": (300, 101), "labels": (300,), "w": (101,), "label_smoothing": 0.1},
+        {"x": (30, 7, 50), "labels": (30, 50), "sample_weight": (30, 50), "ignore_index": 3},
+    ],
+    "soft_cross_entropy": [
+        {"x": (300, 101), "target": (300, 101), "reduction": "none"},
+        {"x": (300, 101), "target": (300, 101), "w": (101,)},
+    ],
+    "mse_loss": [
+        {"x": (70, 3001), "target": (70, 3001), "reduction": "none"},
+        {"x": (70, 3001), "target": (70, 3001)},
+    ],
+    "l1_loss": [
+        {"x": (70, 3001), "target": (70, 3001), "reduction": "none"},
+        {"x": (70, 3001), "target": (70, 3001)},
+    ],
+    "huber_loss": [
+        {"x": (70, 3001), "target": (70, 3001), "reduction": "none"},
+        {"x": (70, 3001), "target": (70, 3001), "delta": 0.5},
+    ],
+    "binary_cross_entropy_with_logits": [
+        {"x": (70, 601), "target": (70, 601), "reduction": "none"},
+        {"x": (70, 601), "target": (70, 601), "pos_weight": (601,)},
+    ],
+    "kl_div": [
+        {"x": (70, 601), "target": (70, 601), "reduction": "none"},
+        {"x": (70, 601), "target": (70, 601), "log_target": True},
+    ],
+    "kl_sparsity": [{"x": (300, 1001)}],
+    "embedding": [{"indices": (700, 30), "w": (300, 70), "padding_idx": 5}],
+    "multi_margin_loss": [
+        {"x": (900, 101), "labels": (900,), "reduction": "none"},
+        {"x": (900, 101), "labels": (900,), "p": 2},
+    ],
 }
 
 
@@ -99,6 +134,24 @@ def test_same_bits_on_repeat(big, case):
     assert digest(results(big, case, "float32")) == digest(results(big, case, "float32"))
 
 
+# Operations whose samples do not see each other, and the arrays that have a sample axis.
+PER_SAMPLE = {
+    "conv2d": ("x",),
+    "max_pool2d": ("x",),
+    "linear": ("x",),
+    "relu": ("x",),
+    "softmax_cross_entropy": ("x", "labels", "sample_weight"),
+    "soft_cross_entropy": ("x", "target", "sample_weight"),
+    "multi_margin_loss": ("x", "labels"),
+    "mse_loss": ("x", "target"),
+    "l1_loss": ("x", "target"),
+    "huber_loss": ("x", "target"),
+    "binary_cross_entropy_with_logits": ("x", "target"),
+    "kl_div": ("x", "target"),
+    "embedding": ("indices",),
+}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "name",
@@ -117,15 +170,23 @@ def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
     for spec in BIG[name]:
         arrays = {k: v for k, v in spec.items() if k in op.array_names}
         options = {k: v for k, v in spec.items() if k not in op.array_names}
+        if "reduction" in op.__signature__.parameters:
+            options["reduction"] = "none"
         arguments = testing.draw(op, fastnn._cases.Case("core", arrays, options), dtype)
         y, ctx = op.forward(**arguments)
         dy = testing.draw_dy(op, ctx.call)
-        dx = op.backward(ctx, dy, needs=("x",)).x
-        x = arguments.pop("x")
-        for start, stop in ((0, 1), (len(x) - 1, len(x)), (0, 3), (1, len(x))):
-            part, ctx = op.forward(x[start:stop], **arguments)
+        own = [f for f in op.grads._fields if f in PER_SAMPLE[name]]  # each sample has its own
+        whole = op.backward(ctx, dy, needs=own)
+        batched = {k: arguments.pop(k) for k in PER_SAMPLE[name] if k in arguments}
+        size = len(y)
+        for start, stop in ((0, 1), (size - 1, size), (0, 3), (1, size)):
+            cut = {k: v[start:stop] for k, v in batched.items()}
+            part, ctx = op.forward(**cut, **arguments)
             assert np.array_equal(part, y[start:stop])
-            assert np.array_equal(op.backward(ctx, dy[start:stop], needs=("x",)).x, dx[start:stop])
+            gradients = op.backward(ctx, dy[start:stop], needs=own)
+            for field in own:
+                want = getattr(whole, field)[start:stop]
+                assert np.array_equal(getattr(gradients, field), want)
 
 
 def test_backward_skips_what_is_not_needed(op, case):

@@ -10,6 +10,7 @@ from typing import Any
 _activation: Any
 _conv: Any
 _core: Any
+_embedding: Any
 _linear: Any
 _loss: Any
 _norm: Any

@@ -88,11 +88,16 @@ cdef extern from "src/fastnn.h" nogil:
 
     ctypedef struct xent_args "fastnn_xent_args":
         const void *x
+        const void *target
+        const void *w
         const cnp.int64_t *labels
         double *loss
         double *state
         const double *scale
         void *dx
+        void *dtarget
+        double smoothing
+        cnp.int64_t ignore
         idx n, c
         int threads
 
@@ -119,6 +124,40 @@ cdef extern from "src/fastnn.h" nogil:
         void *dc0
         idx steps, batch, inputs, hidden
         int cell, reverse
+    ctypedef struct margin_args "fastnn_margin_args":
+        const cnp.int64_t *labels
+        double *loss
+        const double *scale
+        void *dx
+        double margin
+        idx n, c
+        int power
+        int threads
+
+    ctypedef struct pointloss_args "fastnn_pointloss_args":
+        const void *target
+        const void *w
+        const void *pos_weight
+        void *dx
+        void *dtarget
+        double *total
+        double delta, scale
+        idx size
+        int kind
+        int threads
+
+    ctypedef struct colmean_args "fastnn_colmean_args":
+        const void *a
+        double *mean
+        idx m, n
+        int threads
+
+    ctypedef struct embedding_args "fastnn_embedding_args":
+        const cnp.int64_t *indices
+        const void *w
+        void *dw
+        cnp.int64_t padding
+        idx m, rows, e
         int threads
 
     ctypedef struct kernel_table "fastnn_kernels":
@@ -143,6 +182,13 @@ cdef extern from "src/fastnn.h" nogil:
         int (*softmax_xent_backward)(const xent_args *) noexcept nogil
         int (*recurrent_forward)(const recurrent_args *) noexcept nogil
         int (*recurrent_backward)(const recurrent_args *) noexcept nogil
+        int (*multi_margin_forward)(const margin_args *) noexcept nogil
+        int (*multi_margin_backward)(const margin_args *) noexcept nogil
+        int (*pointloss_forward)(const pointloss_args *) noexcept nogil
+        int (*pointloss_backward)(const pointloss_args *) noexcept nogil
+        int (*column_means)(const colmean_args *) noexcept nogil
+        int (*embedding_forward)(const embedding_args *) noexcept nogil
+        int (*embedding_backward)(const embedding_args *) noexcept nogil
 
 
 cdef const kernel_table *kernels(cnp.ndarray a) except NULL

@@ -15,29 +15,41 @@ if TYPE_CHECKING:
     from fastnn.ops.activation import *  # noqa: F403
     from fastnn.ops.conv import *  # noqa: F403
     from fastnn.ops.dense import *  # noqa: F403
+    from fastnn.ops.embedding import *  # noqa: F403
     from fastnn.ops.loss import *  # noqa: F403
     from fastnn.ops.norm import *  # noqa: F403
+    from fastnn.ops.pointwise_loss import *  # noqa: F403
     from fastnn.ops.pool import *  # noqa: F403
     from fastnn.ops.recurrent import *  # noqa: F403
     from fastnn.ops.rownorm import *  # noqa: F403
+    from fastnn.ops.sparsity import *  # noqa: F403
 
 FAMILY = {
     "batch_norm": "norm",
+    "binary_cross_entropy_with_logits": "pointwise_loss",
     "conv1d": "conv",
     "conv2d": "conv",
+    "embedding": "embedding",
     "group_norm": "rownorm",
     "gru": "recurrent",
     "gru_step": "recurrent",
+    "huber_loss": "pointwise_loss",
     "instance_norm": "rownorm",
+    "kl_div": "pointwise_loss",
+    "kl_sparsity": "sparsity",
+    "l1_loss": "pointwise_loss",
     "layer_norm": "rownorm",
     "linear": "dense",
     "lstm": "recurrent",
     "lstm_step": "recurrent",
     "max_pool2d": "pool",
+    "mse_loss": "pointwise_loss",
+    "multi_margin_loss": "loss",
     "relu": "activation",
     "rms_norm": "rownorm",
     "rnn": "recurrent",
     "rnn_step": "recurrent",
+    "soft_cross_entropy": "loss",
     "softmax_cross_entropy": "loss",
 }
 """The folder of each operation."""

@@ -113,15 +113,18 @@ typedef struct {
     int threads;
 } fastnn_relu_args;
 
-/* Softmax cross-entropy of rows x[n,c] against labels[n]: `loss` is float64[n], `state`
- * float64[n,2] holds a row's maximum and 1 / sum of exp(x - maximum). Backward, from it: dx =
- * (softmax(x) - onehot) * scale[n]. */
+/* Cross-entropy of the softmax of rows x[n,c] against labels[n] or, if those are NULL, against the
+ * probabilities target[n,c]; w[c], NULL for ones, weighs the classes. `loss` is float64[n], 0 where
+ * labels[n] == ignore; `state`, float64[n,3], is what backward needs. Backward's gradients are
+ * those of the losses times scale[n]; dtarget only with target; NULL ones are not computed. */
 typedef struct {
-    const void *x;
+    const void *x, *target, *w;
     const int64_t *labels;
     double *loss, *state;
     const double *scale;
-    void *dx;
+    void *dx, *dtarget;
+    double smoothing;
+    int64_t ignore;
     idx n, c;
     int threads;
 } fastnn_xent_args;
@@ -142,6 +145,46 @@ typedef struct {
     int cell, reverse;
     int threads;
 } fastnn_recurrent_args;
+/* Hinge loss of rows x[n,c]: loss[n] = sum over c != y of max(0, x[n,c] - x[n,y] + margin)^power,
+ * y = labels[n], power 1 or 2; dx is its gradient times scale[n]. */
+    const void *x;
+    const int64_t *labels;
+    double *loss;
+    const double *scale;
+    void *dx;
+    double margin;
+    idx n, c;
+    int power;
+} fastnn_margin_args;
+
+/* Which loss of an element x and its target, see ops/pointwise_loss/spec.py. */
+enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG };
+
+/* Losses of `size` elements, times w if not NULL: into y, or their sum into `total`; the other is
+ * NULL. dx and dtarget, NULL if not wanted, are gradients times dy, or times scale if dy is NULL.
+ */
+    const void *x, *target, *w, *pos_weight, *dy;
+    void *y, *dx, *dtarget;
+    double *total;
+    double delta, scale;
+    idx size;
+    int kind;
+} fastnn_pointloss_args;
+
+/* mean[j] = mean over i of a[i,j], a row-major m x n, in float64. */
+    const void *a;
+    double *mean;
+    idx m, n;
+} fastnn_colmean_args;
+
+/* y[m] = w[indices[m]], rows of e elements of a table of `rows`; dw = for each row the sum of dy
+ * over its places, in their order, 0 for row `padding` (negative: none). */
+    const int64_t *indices;
+    const void *w, *dy;
+    void *y, *dw;
+    int64_t padding;
+    idx m, rows, e;
+} fastnn_embedding_args;
 
 /* The one list of kernels: name and argument record. */
 #define FASTNN_KERNELS(KERNEL)                                                                     \
@@ -173,6 +216,14 @@ typedef struct {
     /* recurrent */                                                                                \
     KERNEL(recurrent_forward, fastnn_recurrent_args)                                               \
     KERNEL(recurrent_backward, fastnn_recurrent_args)
+    KERNEL(multi_margin_forward, fastnn_margin_args)                                               \
+    KERNEL(multi_margin_backward, fastnn_margin_args)                                              \
+    KERNEL(pointloss_forward, fastnn_pointloss_args)                                               \
+    KERNEL(pointloss_backward, fastnn_pointloss_args)                                              \
+    KERNEL(column_means, fastnn_colmean_args)                                                      \
+    /* embedding */                                                                                \
+    KERNEL(embedding_forward, fastnn_embedding_args)                                               \
+    KERNEL(embedding_backward, fastnn_embedding_args)
 
 typedef struct {
 #define KERNEL(name, args) int (*name)(const args *);
