@@ -94,10 +94,10 @@ class Impl:
     is the implementation's name; it is imported when it is first needed, so that neither Numba
     nor unused code costs anything at import. In it, operation ``op`` is the functions
 
-    ``<op>_forward(call, *arrays, out, save) -> (y, saved)``
+    ``<op>_forward(call, *arrays, out, save) -> (y, saved)`` or ``forward``
         `arrays` as the front normalised them (None for an absent optional one); `out` is None or
         a C-contiguous array to write to and return; `saved` may be None unless `save`.
-    ``<op>_backward(call, saved, dy, needs) -> tuple``
+    ``<op>_backward(call, saved, dy, needs) -> tuple`` or ``backward``
         one gradient per differentiable array, None for those not in `needs`.
     ``<op>_supports(call)`` or ``supports(call)``, optional
         None, or one clause that fits after a colon: why this call cannot run here.
@@ -136,12 +136,13 @@ class Impl:
         if self._functions is None:
             module = importlib.import_module(self._module)
 
-            def find(what: str, default: Any) -> Any:
-                return getattr(module, f"{self.op}_{what}", getattr(module, what, default))
+            def find(what: str, *default: Any) -> Any:
+                own = f"{self.op}_{what}"
+                return getattr(module, own if hasattr(module, own) else what, *default)
 
             self._functions = (
-                getattr(module, f"{self.op}_forward"),
-                getattr(module, f"{self.op}_backward"),
+                find("forward"),
+                find("backward"),
                 find("supports", _always),
                 find("rank", self._default_rank),
             )

@@ -53,6 +53,18 @@ BIG = {
         ]
         for name, g in (("rnn", 1), ("lstm", 4), ("gru", 3))
     },
+    "leaky_relu": [{"x": (50, 40, 41)}],
+    "elu": [{"x": (50, 40, 41)}],
+    "selu": [{"x": (50, 40, 41)}],
+    "silu": [{"x": (50, 40, 41)}],
+    "sigmoid": [{"x": (50, 40, 41)}],
+    "tanh": [{"x": (50, 40, 41)}],
+    "softplus": [{"x": (50, 40, 41)}],
+    "hardsigmoid": [{"x": (50, 40, 41)}],
+    "hardswish": [{"x": (50, 40, 41)}],
+    "gelu": [{"x": (50, 40, 41)}, {"x": (50, 40, 41), "approximate": "tanh"}],
+    "softmax": [{"x": (300, 301)}, {"x": (5, 60, 301), "axis": 1}],
+    "log_softmax": [{"x": (300, 301)}, {"x": (5, 60, 301), "axis": 1}],
     "softmax_cross_entropy": [{"x": (300, 101), "labels": (300,), "reduction": "mean"}],
     "softmax_cross_entropy": [
         {"x": (300, 101), "labels": (300,), "reduction": "none"},
@@ -162,6 +174,18 @@ PER_SAMPLE = {
         "linear",
         "relu",
         *ROW_NORMS,
+        "leaky_relu",
+        "elu",
+        "selu",
+        "gelu",
+        "silu",
+        "sigmoid",
+        "tanh",
+        "softplus",
+        "hardsigmoid",
+        "hardswish",
+        "softmax",
+        "log_softmax",
     ],
 )
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):

@@ -78,12 +78,21 @@ cdef extern from "src/fastnn.h" nogil:
         int threads
 
     ctypedef struct relu_args "fastnn_relu_args":
+    ctypedef struct pointwise_args "fastnn_pointwise_args":
         const void *x
-        const void *y_in
         const void *dy
         void *y
-        void *dx
+        double a, b
         idx size
+        int function
+        int threads
+
+    ctypedef struct softmax_args "fastnn_softmax_args":
+        const void *x
+        const void *dy
+        void *y
+        idx outer, c, inner
+        int log
         int threads
 
     ctypedef struct xent_args "fastnn_xent_args":
@@ -178,6 +187,9 @@ cdef extern from "src/fastnn.h" nogil:
         int (*rownorm_backward)(const rownorm_args *) noexcept nogil
         int (*relu_forward)(const relu_args *) noexcept nogil
         int (*relu_backward)(const relu_args *) noexcept nogil
+        int (*pointwise_forward)(const pointwise_args *) noexcept nogil
+        int (*pointwise_backward)(const pointwise_args *) noexcept nogil
+        int (*softmax)(const softmax_args *) noexcept nogil
         int (*softmax_xent_forward)(const xent_args *) noexcept nogil
         int (*softmax_xent_backward)(const xent_args *) noexcept nogil
         int (*recurrent_forward)(const recurrent_args *) noexcept nogil

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastnn.ops.pool import *  # noqa: F403
     from fastnn.ops.recurrent import *  # noqa: F403
     from fastnn.ops.rownorm import *  # noqa: F403
+    from fastnn.ops.softmax import *  # noqa: F403
     from fastnn.ops.sparsity import *  # noqa: F403
 
 FAMILY = {
@@ -29,17 +30,23 @@ FAMILY = {
     "binary_cross_entropy_with_logits": "pointwise_loss",
     "conv1d": "conv",
     "conv2d": "conv",
+    "elu": "activation",
     "embedding": "embedding",
+    "gelu": "activation",
     "group_norm": "rownorm",
     "gru": "recurrent",
     "gru_step": "recurrent",
+    "hardsigmoid": "activation",
+    "hardswish": "activation",
     "huber_loss": "pointwise_loss",
     "instance_norm": "rownorm",
     "kl_div": "pointwise_loss",
     "kl_sparsity": "sparsity",
     "l1_loss": "pointwise_loss",
     "layer_norm": "rownorm",
+    "leaky_relu": "activation",
     "linear": "dense",
+    "log_softmax": "softmax",
     "lstm": "recurrent",
     "lstm_step": "recurrent",
     "max_pool2d": "pool",
@@ -49,8 +56,14 @@ FAMILY = {
     "rms_norm": "rownorm",
     "rnn": "recurrent",
     "rnn_step": "recurrent",
+    "selu": "activation",
+    "sigmoid": "activation",
+    "silu": "activation",
     "soft_cross_entropy": "loss",
+    "softmax": "softmax",
     "softmax_cross_entropy": "loss",
+    "softplus": "activation",
+    "tanh": "activation",
 }
 """The folder of each operation."""
 

@@ -106,12 +106,48 @@ typedef struct {
 } fastnn_rownorm_args;
 
 /* y = relu(x), or dx = dy where not (y <= 0). */
+/* y[i] = f(x[i]), or y[i] = dy[i] f'(..) where x holds what forward saved, x or y. `function` is a
+ * place in FASTNN_FUNCTIONS, a and b its parameters. */
 typedef struct {
-    const void *x, *y_in, *dy;
-    void *y, *dx;
+    const void *x, *dy;
+    void *y;
+    double a, b;
     idx size;
+    int function;
     int threads;
-} fastnn_relu_args;
+} fastnn_pointwise_args;
+
+/* Functions of one element: name, and picoseconds per element, for choosing between one thread and
+ * many. The second list has no derivatives: it is the door to vmath.h for tests. */
+#define FASTNN_ACTIVATIONS(F)                                                                      \
+    F(relu, 250)                                                                                   \
+    F(leaky_relu, 250)                                                                             \
+    F(elu, 900)                                                                                    \
+    F(gelu, 1800)                                                                                  \
+    F(gelu_tanh, 1000)                                                                             \
+    F(silu, 900)                                                                                   \
+    F(sigmoid, 900)                                                                                \
+    F(tanh, 1000)                                                                                  \
+    F(softplus, 1600)                                                                              \
+    F(hardsigmoid, 250)                                                                            \
+    F(hardswish, 300)
+#define FASTNN_MATHS(F)                                                                            \
+    F(exp, 700)                                                                                    \
+    F(expm1, 700)                                                                                  \
+    F(log, 900)                                                                                    \
+    F(log1p, 900)                                                                                  \
+    F(normal_cdf, 1500)
+#define FASTNN_FUNCTIONS(F) FASTNN_ACTIVATIONS(F) FASTNN_MATHS(F)
+
+/* y = softmax of x[outer,c,inner] along c, or its logarithm; with dy, y = the gradient of x, and x
+ * is the result. */
+typedef struct {
+    const void *x, *dy;
+    void *y;
+    idx outer, c, inner;
+    int log;
+    int threads;
+} fastnn_softmax_args;
 
 /* Cross-entropy of the softmax of rows x[n,c] against labels[n] or, if those are NULL, against the
  * probabilities target[n,c]; w[c], NULL for ones, weighs the classes. `loss` is float64[n], 0 where
@@ -208,8 +244,9 @@ enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG
     KERNEL(rownorm_forward, fastnn_rownorm_args)                                                   \
     KERNEL(rownorm_backward, fastnn_rownorm_args)                                                  \
     /* activation */                                                                               \
-    KERNEL(relu_forward, fastnn_relu_args)                                                         \
-    KERNEL(relu_backward, fastnn_relu_args)                                                        \
+    KERNEL(pointwise_forward, fastnn_pointwise_args)                                               \
+    KERNEL(pointwise_backward, fastnn_pointwise_args)                                              \
+    KERNEL(softmax, fastnn_softmax_args)                                                           \
     /* loss */                                                                                     \
     KERNEL(softmax_xent_forward, fastnn_xent_args)                                                 \
     KERNEL(softmax_xent_backward, fastnn_xent_args)                                                \
