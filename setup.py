@@ -17,11 +17,12 @@ from setuptools import Extension, setup
 
 EXT = Path("fastnn/_ext")
 SRC = EXT / "src"
-DOORS = ["_core", "_conv", "_pool", "_norm", "_activation", "_loss", "_linear"]
+DOORS = ["_core", "_conv", "_pool", "_norm", "_activation", "_loss", "_linear", "_resample"]
 
 # Compiled once, and once per instruction set and element type.
 COMMON = ["threads.c", "scratch.c", "isa.c"]
 KERNELS = ["table.c", "gemm.c", "conv_im2col.c", "pool.c", "norm.c", "relu.c", "xent.c"]
+KERNELS += ["avgpool.c", "adaptmax.c", "resample.c", "pad.c"]
 
 FLAGS = [
     "-std=gnu11",

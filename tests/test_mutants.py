@@ -8,11 +8,13 @@ from fastnn import testing
 
 
 def mutate_forward(change):
-    """An implementation that changes y or its arguments in forward."""
+    """An implementation that changes y, the first result, or its arguments in forward."""
 
     def build(naive):
         def forward(call, *arrays, out, save):
             y, saved = naive.forward(call, *arrays, out=out, save=save)
+            if isinstance(y, tuple):
+                return (change(call, y[0], arrays), *y[1:]), saved
             return change(call, y, arrays), saved
 
         return forward, naive.backward

@@ -14,6 +14,7 @@ _linear: Any
 _loss: Any
 _norm: Any
 _pool: Any
+_resample: Any
 
 missing: str | None = None
 """Why compiled code cannot run, as a clause that fits after a colon; None if it can."""

@@ -5,4 +5,7 @@ from fastnn.ops.conv import conv2d as conv2d
 from fastnn.ops.linear import linear as linear
 from fastnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
 from fastnn.ops.norm import batch_norm as batch_norm
+from fastnn.ops.pool import max_pool1d as max_pool1d
 from fastnn.ops.pool import max_pool2d as max_pool2d
+from fastnn.ops.pool import max_pool2d_with_indices as max_pool2d_with_indices
+from fastnn.ops.pool import max_unpool2d as max_unpool2d

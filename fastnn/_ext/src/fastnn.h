@@ -70,14 +70,69 @@ typedef struct {
 } fastnn_conv_args;
 
 /* Max-pooling of `planes` planes H W with windows R S to P Q. `offset` holds the winner's place in
- * its window, r*S + s, as uint8 if R*S <= 255, else as int32; NULL if not wanted. */
+ * its window, r*S + s, as uint8 if R*S <= 255, else as int32, `index` its place in the plane, or
+ * -1; NULL if not wanted. */
 typedef struct {
     const void *x, *dy;
     void *y, *dx, *offset;
+    int64_t *index;
     idx planes, H, W, R, S, P, Q;
     idx sh, sw, top, left, dh, dw_step;
     int threads;
 } fastnn_pool_args;
+
+/* Windows along an axis of `size` cells: `steps` windows of `taps` cells, `stride` apart, with
+ * cells around the image; `taps` 0 stands for adaptive ones, which share the axis out. */
+typedef struct {
+    idx size, steps, taps, stride, before, after;
+} fastnn_axis;
+
+/* Averages of `planes` planes, or maxima with their places in the plane (`index`, NULL if not
+ * wanted). A `divisor` above 0 stands for the number of cells, with or without padding. */
+typedef struct {
+    const void *x, *dy;
+    void *y, *dx;
+    int64_t *index;
+    fastnn_axis rows, cols;
+    double divisor;
+    idx planes;
+    int padding_counts;
+    int threads;
+} fastnn_window_args;
+
+/* Per plane: scatter `few` numbers to their places among `many`, set or, with `add`, added to
+ * zeros; or gather them. Places are in range. */
+typedef struct {
+    const void *from;
+    const int64_t *place;
+    void *to;
+    idx planes, few, many;
+    int add;
+    int threads;
+} fastnn_places_args;
+
+/* Planes H W at new rows and columns: row[p] and col[q] are the neighbours at lower indices, the
+ * weights those of the neighbours after them; NULL weights for the nearest neighbour alone. */
+typedef struct {
+    const void *x, *dy;
+    void *y, *dx;
+    const int64_t *row, *col;
+    const double *row_weight, *col_weight;
+    idx planes, H, W, P, Q;
+    int threads;
+} fastnn_resample_args;
+
+enum { FASTNN_PAD_CONSTANT, FASTNN_PAD_REFLECT, FASTNN_PAD_REPLICATE, FASTNN_PAD_AXES = 66 };
+
+/* Padding; backward from dy to dx. There is at least one axis, and no padding on the first. */
+typedef struct {
+    const void *from;
+    void *to;
+    double value;
+    idx size[FASTNN_PAD_AXES], before[FASTNN_PAD_AXES], after[FASTNN_PAD_AXES];
+    int axes, mode;
+    int threads;
+} fastnn_pad_args;
 
 /* Batch normalisation of x[n,c,l]. `mean` and `var` (biased) are float64[c]: results in training,
  * inputs in evaluation. w, b may be NULL (1 and 0). */
@@ -124,6 +179,16 @@ typedef struct {
     /* pool */                                                                                     \
     KERNEL(max_pool_forward, fastnn_pool_args)                                                     \
     KERNEL(max_pool_backward, fastnn_pool_args)                                                    \
+    KERNEL(avg_pool_forward, fastnn_window_args)                                                   \
+    KERNEL(avg_pool_backward, fastnn_window_args)                                                  \
+    KERNEL(window_max, fastnn_window_args)                                                         \
+    KERNEL(places_scatter, fastnn_places_args)                                                     \
+    KERNEL(places_gather, fastnn_places_args)                                                      \
+    /* resample */                                                                                 \
+    KERNEL(resample_forward, fastnn_resample_args)                                                 \
+    KERNEL(resample_backward, fastnn_resample_args)                                                \
+    KERNEL(pad_forward, fastnn_pad_args)                                                           \
+    KERNEL(pad_backward, fastnn_pad_args)                                                          \
     /* norm */                                                                                     \
     KERNEL(batch_norm_forward, fastnn_norm_args)                                                   \
     KERNEL(batch_norm_backward, fastnn_norm_args)                                                  \
