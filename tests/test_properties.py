@@ -18,6 +18,23 @@ BIG = {
         {"x": (3, 2, 17, 16), "w": (3, 2, 3, 3), "b": (3,), "dilation": 2},
         {"x": (2, 300, 9, 9), "w": (40, 300, 1, 1)},
     ],
+    "adaptive_avg_pool2d": [{"x": (8, 40, 30, 33), "output_size": (7, 11)}],
+    "adaptive_max_pool2d": [{"x": (8, 40, 30, 33), "output_size": (7, 11)}],
+    "avg_pool1d": [{"x": (8, 40, 900), "kernel_size": 3, "stride": 2, "padding": 1}],
+    "avg_pool2d": [
+        {"x": (8, 40, 32, 30), "kernel_size": 3, "stride": 2, "padding": 1},
+        {"x": (8, 16, 30, 41), "kernel_size": 12, "stride": 5},
+    ],
+    "global_avg_pool": [{"x": (16, 64, 15, 13)}],
+    "global_max_pool": [{"x": (16, 64, 15, 13)}],
+    "interpolate": [
+        {"x": (4, 16, 33, 30), "size": (50, 71), "mode": "bilinear"},
+        {"x": (4, 16, 33, 30), "scale_factor": 2.5},
+    ],
+    "pad": [
+        {"x": (4, 16, 60, 70), "padding": (3, 2, 1, 3), "mode": "reflect"},
+        {"x": (4, 16, 60, 70), "padding": (3, 2, 1, 3), "value": 2.0},
+    ],
     "max_pool1d": [{"x": (8, 16, 900), "kernel_size": 3, "stride": 2, "padding": 1}],
     "max_pool2d": [{"x": (8, 16, 32, 30), "kernel_size": 3, "stride": 2, "padding": 1}],
     "max_pool2d_with_indices": [{"x": (8, 16, 32, 30), "kernel_size": 3, "stride": 2}],
@@ -33,6 +50,12 @@ BIG = {
     "relu": [{"x": (64, 40, 40)}],
     "softmax_cross_entropy": [{"x": (300, 101), "labels": (300,), "reduction": "mean"}],
 }
+
+
+# Operations whose samples do not know of each other, with one result.
+PER_SAMPLE = ["conv2d", "linear", "relu", "max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"]
+PER_SAMPLE += ["adaptive_avg_pool2d", "adaptive_max_pool2d", "global_avg_pool", "global_max_pool"]
+PER_SAMPLE += ["interpolate", "pad"]
 
 
 def big_cases():
@@ -74,7 +97,7 @@ def test_same_bits_on_repeat(big, case):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["conv2d", "max_pool1d", "max_pool2d", "linear", "relu"])
+@pytest.mark.parametrize("name", PER_SAMPLE)
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
     """Results and dx of a sample are the same bits for every batch that it is part of."""
     op = fastnn.dispatch.OPS[name]

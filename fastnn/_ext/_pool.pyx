@@ -54,7 +54,7 @@ def max_backward(
     check(status)
 
 
-cdef int fill_axis(axis *to, tuple windows) except -1:
+cdef int fill_axis(axis *to, object windows) except -1:
     to.size, to.steps, to.taps, to.stride, to.before, to.after = windows
     if to.taps == 0 and to.size % to.steps == 0:  # adaptive, but all windows are alike
         to.taps = to.stride = to.size // to.steps

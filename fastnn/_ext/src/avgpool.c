@@ -28,18 +28,20 @@ static inline T average(const windows *v, const T *plane, span h, span w) {
     return (T)(sum / (double)divisor(v, h, w));
 }
 
-/* The same of VL windows next to each other, the first of which starts at column `start`. */
-static inline vec averages(const windows *v, const T *plane, span h, idx start) {
+/* The same of VL windows next to each other, the first of which starts at column `start`; `room`
+ * numbers of x may be read from its first cell in the last row on. */
+static inline vec averages(const windows *v, const T *plane, span h, idx start, idx room) {
     idx taps = v->cols.taps, step = v->cols.stride;
+    int reach = room >= taps - 1 + strided_reach(VL, step);
     vec sum = {0};
     for (idx i = h.first; i < h.last; ++i) {
         const T *row = plane + i * v->cols.size + start;
         if (step == 1)
             for (idx s = 0; s < taps; ++s) sum += strided(row + s, 1);
-        else if (step == 2)
+        else if (step == 2 && reach)
             for (idx s = 0; s < taps; ++s) sum += strided(row + s, 2);
         else
-            for (idx s = 0; s < taps; ++s) sum += strided(row + s, step);
+            for (idx s = 0; s < taps; ++s) sum += lanes(row + s, step);
     }
     return sum / splat(divisor(v, h, (span){0, taps, taps}));
 }
@@ -58,9 +60,8 @@ static void forward_task(void *ctx, idx plane, int slot) {
         for (idx q = 0; q < cols->steps;) {
             idx at = least(q, to - VL), start = at * cols->stride - cols->before;
             idx room = v->planes * area - plane * area - (h.last - 1) * cols->size - start;
-            if (vectors && q >= from && q < to &&
-                room >= cols->taps - 1 + strided_reach(VL, cols->stride)) {
-                store(y + at, averages(v, x, h, start)); /* the last vector may go back a bit */
+            if (vectors && q >= from && q < to) {
+                store(y + at, averages(v, x, h, start, room)); /* the last may go back a bit */
                 q = at + VL;
             } else {
                 y[q] = average(v, x, h, window(cols, q, v->padding_counts));
