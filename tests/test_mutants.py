@@ -13,7 +13,7 @@ def each(change, value):
 
 
 def mutate_forward(change):
-    """An implementation that changes y or its arguments in forward."""
+    """An implementation that changes y, the first result, or its arguments in forward."""
 
     def build(naive):
         def forward(call, *arrays, out, save):

@@ -17,6 +17,7 @@ _norm: Any
 _pool: Any
 _rownorm: Any
 _recurrent: Any
+_resample: Any
 
 missing: str | None = None
 """Why compiled code cannot run, as a clause that fits after a colon; None if it can."""

@@ -41,8 +41,54 @@ cdef extern from "src/fastnn.h" nogil:
         void *y
         void *dx
         void *offset
+        cnp.int64_t *index
         idx planes, H, W, R, S, P, Q
         idx sh, sw, top, left, dh, dw_step
+        int threads
+
+    ctypedef struct axis "fastnn_axis":
+        idx size, steps, taps, stride, before, after
+
+    ctypedef struct window_args "fastnn_window_args":
+        const void *x
+        const void *dy
+        void *y
+        void *dx
+        cnp.int64_t *index
+        axis rows, cols
+        double divisor
+        idx planes
+        int padding_counts
+        int threads
+
+    ctypedef struct places_args "fastnn_places_args":
+        const void *source "from"
+        const cnp.int64_t *place
+        void *to
+        idx planes, few, many
+        int add
+        int threads
+
+    ctypedef struct resample_args "fastnn_resample_args":
+        const void *x
+        const void *dy
+        void *y
+        void *dx
+        const cnp.int64_t *row
+        const cnp.int64_t *col
+        const double *row_weight
+        const double *col_weight
+        idx planes, H, W, P, Q
+        int threads
+
+    ctypedef struct pad_args "fastnn_pad_args":
+        const void *source "from"
+        void *to
+        double value
+        idx size[66]
+        idx before[66]
+        idx after[66]
+        int axes, mode
         int threads
 
     ctypedef struct norm_args "fastnn_norm_args":
@@ -181,6 +227,15 @@ cdef extern from "src/fastnn.h" nogil:
         int (*conv_backward_bias)(const conv_args *) noexcept nogil
         int (*max_pool_forward)(const pool_args *) noexcept nogil
         int (*max_pool_backward)(const pool_args *) noexcept nogil
+        int (*avg_pool_forward)(const window_args *) noexcept nogil
+        int (*avg_pool_backward)(const window_args *) noexcept nogil
+        int (*window_max)(const window_args *) noexcept nogil
+        int (*places_scatter)(const places_args *) noexcept nogil
+        int (*places_gather)(const places_args *) noexcept nogil
+        int (*resample_forward)(const resample_args *) noexcept nogil
+        int (*resample_backward)(const resample_args *) noexcept nogil
+        int (*pad_forward)(const pad_args *) noexcept nogil
+        int (*pad_backward)(const pad_args *) noexcept nogil
         int (*batch_norm_forward)(const norm_args *) noexcept nogil
         int (*batch_norm_backward)(const norm_args *) noexcept nogil
         int (*rownorm_forward)(const rownorm_args *) noexcept nogil

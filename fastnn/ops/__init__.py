@@ -13,6 +13,8 @@ from fastnn.dispatch import announce
 
 if TYPE_CHECKING:
     from fastnn.ops.activation import *  # noqa: F403
+    from fastnn.ops.adaptive import *  # noqa: F403
+    from fastnn.ops.avgpool import *  # noqa: F403
     from fastnn.ops.conv import *  # noqa: F403
     from fastnn.ops.dense import *  # noqa: F403
     from fastnn.ops.embedding import *  # noqa: F403
@@ -21,11 +23,16 @@ if TYPE_CHECKING:
     from fastnn.ops.pointwise_loss import *  # noqa: F403
     from fastnn.ops.pool import *  # noqa: F403
     from fastnn.ops.recurrent import *  # noqa: F403
+    from fastnn.ops.resample import *  # noqa: F403
     from fastnn.ops.rownorm import *  # noqa: F403
     from fastnn.ops.softmax import *  # noqa: F403
     from fastnn.ops.sparsity import *  # noqa: F403
 
 FAMILY = {
+    "adaptive_avg_pool2d": "adaptive",
+    "adaptive_max_pool2d": "adaptive",
+    "avg_pool1d": "avgpool",
+    "avg_pool2d": "avgpool",
     "batch_norm": "norm",
     "binary_cross_entropy_with_logits": "pointwise_loss",
     "conv1d": "conv",
@@ -33,6 +40,8 @@ FAMILY = {
     "elu": "activation",
     "embedding": "embedding",
     "gelu": "activation",
+    "global_avg_pool": "adaptive",
+    "global_max_pool": "adaptive",
     "group_norm": "rownorm",
     "gru": "recurrent",
     "gru_step": "recurrent",
@@ -40,6 +49,7 @@ FAMILY = {
     "hardswish": "activation",
     "huber_loss": "pointwise_loss",
     "instance_norm": "rownorm",
+    "interpolate": "resample",
     "kl_div": "pointwise_loss",
     "kl_sparsity": "sparsity",
     "l1_loss": "pointwise_loss",
@@ -49,9 +59,13 @@ FAMILY = {
     "log_softmax": "softmax",
     "lstm": "recurrent",
     "lstm_step": "recurrent",
+    "max_pool1d": "pool",
     "max_pool2d": "pool",
+    "max_pool2d_with_indices": "pool",
+    "max_unpool2d": "pool",
     "mse_loss": "pointwise_loss",
     "multi_margin_loss": "loss",
+    "pad": "resample",
     "relu": "activation",
     "rms_norm": "rownorm",
     "rnn": "recurrent",

@@ -71,14 +71,69 @@ typedef struct {
 } fastnn_conv_args;
 
 /* Max-pooling of `planes` planes H W with windows R S to P Q. `offset` holds the winner's place in
- * its window, r*S + s, as uint8 if R*S <= 255, else as int32; NULL if not wanted. */
+ * its window, r*S + s, as uint8 if R*S <= 255, else as int32, `index` its place in the plane, or
+ * -1; NULL if not wanted. */
 typedef struct {
     const void *x, *dy;
     void *y, *dx, *offset;
+    int64_t *index;
     idx planes, H, W, R, S, P, Q;
     idx sh, sw, top, left, dh, dw_step;
     int threads;
 } fastnn_pool_args;
+
+/* Windows along an axis of `size` cells: `steps` windows of `taps` cells, `stride` apart, with
+ * cells around the image; `taps` 0 stands for adaptive ones, which share the axis out. */
+typedef struct {
+    idx size, steps, taps, stride, before, after;
+} fastnn_axis;
+
+/* Averages of `planes` planes, or maxima with their places in the plane (`index`, NULL if not
+ * wanted). A `divisor` above 0 stands for the number of cells, with or without padding. */
+typedef struct {
+    const void *x, *dy;
+    void *y, *dx;
+    int64_t *index;
+    fastnn_axis rows, cols;
+    double divisor;
+    idx planes;
+    int padding_counts;
+    int threads;
+} fastnn_window_args;
+
+/* Per plane: scatter `few` numbers to their places among `many`, set or, with `add`, added to
+ * zeros; or gather them. Places are in range. */
+typedef struct {
+    const void *from;
+    const int64_t *place;
+    void *to;
+    idx planes, few, many;
+    int add;
+    int threads;
+} fastnn_places_args;
+
+/* Planes H W at new rows and columns: row[p] and col[q] are the neighbours at lower indices, the
+ * weights those of the neighbours after them; NULL weights for the nearest neighbour alone. */
+typedef struct {
+    const void *x, *dy;
+    void *y, *dx;
+    const int64_t *row, *col;
+    const double *row_weight, *col_weight;
+    idx planes, H, W, P, Q;
+    int threads;
+} fastnn_resample_args;
+
+enum { FASTNN_PAD_CONSTANT, FASTNN_PAD_REFLECT, FASTNN_PAD_REPLICATE, FASTNN_PAD_AXES = 66 };
+
+/* Padding; backward from dy to dx. There is at least one axis, and no padding on the first. */
+typedef struct {
+    const void *from;
+    void *to;
+    double value;
+    idx size[FASTNN_PAD_AXES], before[FASTNN_PAD_AXES], after[FASTNN_PAD_AXES];
+    int axes, mode;
+    int threads;
+} fastnn_pad_args;
 
 /* Batch normalisation of x[n,c,l]. `mean` and `var` (biased) are float64[c]: results in training,
  * inputs in evaluation. w, b may be NULL (1 and 0). */
@@ -183,15 +238,16 @@ typedef struct {
 } fastnn_recurrent_args;
 /* Hinge loss of rows x[n,c]: loss[n] = sum over c != y of max(0, x[n,c] - x[n,y] + margin)^power,
  * y = labels[n], power 1 or 2; dx is its gradient times scale[n]. */
-    const void *x;
-    const int64_t *labels;
-    double *loss;
-    const double *scale;
-    void *dx;
-    double margin;
-    idx n, c;
-    int power;
-} fastnn_margin_args;
+const void *x;
+const int64_t *labels;
+double *loss;
+const double *scale;
+void *dx;
+double margin;
+idx n, c;
+int power;
+}
+fastnn_margin_args;
 
 /* Which loss of an element x and its target, see ops/pointwise_loss/spec.py. */
 enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG };
@@ -199,28 +255,31 @@ enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG
 /* Losses of `size` elements, times w if not NULL: into y, or their sum into `total`; the other is
  * NULL. dx and dtarget, NULL if not wanted, are gradients times dy, or times scale if dy is NULL.
  */
-    const void *x, *target, *w, *pos_weight, *dy;
-    void *y, *dx, *dtarget;
-    double *total;
-    double delta, scale;
-    idx size;
-    int kind;
-} fastnn_pointloss_args;
+const void *x, *target, *w, *pos_weight, *dy;
+void *y, *dx, *dtarget;
+double *total;
+double delta, scale;
+idx size;
+int kind;
+}
+fastnn_pointloss_args;
 
 /* mean[j] = mean over i of a[i,j], a row-major m x n, in float64. */
-    const void *a;
-    double *mean;
-    idx m, n;
-} fastnn_colmean_args;
+const void *a;
+double *mean;
+idx m, n;
+}
+fastnn_colmean_args;
 
 /* y[m] = w[indices[m]], rows of e elements of a table of `rows`; dw = for each row the sum of dy
  * over its places, in their order, 0 for row `padding` (negative: none). */
-    const int64_t *indices;
-    const void *w, *dy;
-    void *y, *dw;
-    int64_t padding;
-    idx m, rows, e;
-} fastnn_embedding_args;
+const int64_t *indices;
+const void *w, *dy;
+void *y, *dw;
+int64_t padding;
+idx m, rows, e;
+}
+fastnn_embedding_args;
 
 /* The one list of kernels: name and argument record. */
 #define FASTNN_KERNELS(KERNEL)                                                                     \
@@ -238,6 +297,16 @@ enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG
     /* pool */                                                                                     \
     KERNEL(max_pool_forward, fastnn_pool_args)                                                     \
     KERNEL(max_pool_backward, fastnn_pool_args)                                                    \
+    KERNEL(avg_pool_forward, fastnn_window_args)                                                   \
+    KERNEL(avg_pool_backward, fastnn_window_args)                                                  \
+    KERNEL(window_max, fastnn_window_args)                                                         \
+    KERNEL(places_scatter, fastnn_places_args)                                                     \
+    KERNEL(places_gather, fastnn_places_args)                                                      \
+    /* resample */                                                                                 \
+    KERNEL(resample_forward, fastnn_resample_args)                                                 \
+    KERNEL(resample_backward, fastnn_resample_args)                                                \
+    KERNEL(pad_forward, fastnn_pad_args)                                                           \
+    KERNEL(pad_backward, fastnn_pad_args)                                                          \
     /* norm */                                                                                     \
     KERNEL(batch_norm_forward, fastnn_norm_args)                                                   \
     KERNEL(batch_norm_backward, fastnn_norm_args)                                                  \
@@ -250,9 +319,6 @@ enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG
     /* loss */                                                                                     \
     KERNEL(softmax_xent_forward, fastnn_xent_args)                                                 \
     KERNEL(softmax_xent_backward, fastnn_xent_args)                                                \
-    /* recurrent */                                                                                \
-    KERNEL(recurrent_forward, fastnn_recurrent_args)                                               \
-    KERNEL(recurrent_backward, fastnn_recurrent_args)
     KERNEL(multi_margin_forward, fastnn_margin_args)                                               \
     KERNEL(multi_margin_backward, fastnn_margin_args)                                              \
     KERNEL(pointloss_forward, fastnn_pointloss_args)                                               \
@@ -260,7 +326,10 @@ enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG
     KERNEL(column_means, fastnn_colmean_args)                                                      \
     /* embedding */                                                                                \
     KERNEL(embedding_forward, fastnn_embedding_args)                                               \
-    KERNEL(embedding_backward, fastnn_embedding_args)
+    KERNEL(embedding_backward, fastnn_embedding_args)                                              \
+    /* recurrent */                                                                                \
+    KERNEL(recurrent_forward, fastnn_recurrent_args)                                               \
+    KERNEL(recurrent_backward, fastnn_recurrent_args)
 
 typedef struct {
 #define KERNEL(name, args) int (*name)(const args *);
