@@ -26,5 +26,10 @@ from fastnn.layers.pool import MaxPool2d as MaxPool2d
 from fastnn.layers.recurrent import GRU as GRU
 from fastnn.layers.recurrent import LSTM as LSTM
 from fastnn.layers.recurrent import RNN as RNN
+from fastnn.layers.rownorm import GroupNorm as GroupNorm
+from fastnn.layers.rownorm import InstanceNorm1d as InstanceNorm1d
+from fastnn.layers.rownorm import InstanceNorm2d as InstanceNorm2d
+from fastnn.layers.rownorm import LayerNorm as LayerNorm
+from fastnn.layers.rownorm import RMSNorm as RMSNorm
 from fastnn.layers.shape import Flatten as Flatten
 from fastnn.layers.shape import Reshape as Reshape

@@ -263,7 +263,7 @@ def _group_norm(
     >>> fastnn.group_norm(x, 2).round(3)
     array([[-1.,  1., -1.,  1.]])
     >>> fastnn.group_norm(x, 1).round(3)
-    array([[-0.869, -0.696, -0.087,  1.651]])
+    array([[-0.872, -0.698, -0.087,  1.657]])
     """
     op = "group_norm"
     groups = _check.whole(op, "num_groups", num_groups, 1)
