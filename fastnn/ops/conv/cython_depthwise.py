@@ -8,9 +8,7 @@ from fastnn._ext import _conv
 from fastnn.ops.conv.spec import ConvCall
 from fastnn.ops.conv.steps import Steps, convolution
 
-STEPS = Steps(
-    _conv.depthwise_forward, _conv.depthwise_image, _conv.depthwise_filters, _conv.bias
-)
+STEPS = Steps(_conv.depthwise_forward, _conv.depthwise_image, _conv.depthwise_filters, _conv.bias)
 conv1d_forward, conv1d_backward = conv2d_forward, conv2d_backward = convolution(STEPS)
 
 MOST_TAPS, MOST_CELLS = 4096, 65536
@@ -35,4 +33,5 @@ def supports(call: ConvCall) -> str | None:
 
 
 def rank(call: ConvCall) -> float:
-    return 0.5
+    # With eight filters per channel im2col's product runs as fast: a row of its tile is a filter.
+    return 0.5 if call.w[0] < 8 * call.groups else 1.5
