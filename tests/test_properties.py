@@ -24,6 +24,14 @@ BIG = {
         {"x": (3, 50, 41, 37), "w": (50, 1, 3, 3), "b": (50,), "padding": 1, "groups": 50},
         {"x": (4, 9, 90, 80), "w": (18, 1, 3, 5), "padding": (1, 2), "groups": 9, "stride": 2},
     ],
+    "conv_transpose1d": [
+        {"x": (4, 20, 500), "w": (20, 33, 5), "b": (33,), "stride": 3, "output_padding": 1},
+        {"x": (3, 40, 900), "w": (40, 1, 7), "groups": 40, "padding": 2, "stride": 2},
+    ],
+    "conv_transpose2d": [
+        {"x": (5, 16, 15, 12), "w": (16, 24, 4, 4), "b": (24,), "padding": 1, "stride": 2},
+        {"x": (3, 40, 21, 37), "w": (40, 1, 3, 3), "b": (20,), "padding": 1, "groups": 20},
+    ],
     "max_pool2d": [{"x": (8, 16, 32, 30), "kernel_size": 3, "stride": 2, "padding": 1}],
     "batch_norm": [
         {"x": (8, 24, 21, 20), "w": (24,), "b": (24,), "training": True},
@@ -77,7 +85,10 @@ def test_same_bits_on_repeat(big, case):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["conv1d", "conv2d", "max_pool2d", "linear", "relu"])
+@pytest.mark.parametrize(
+    "name",
+    ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "max_pool2d", "linear", "relu"],
+)
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
     """Results and dx of a sample are the same bits for every batch that it is part of."""
     op = fastnn.dispatch.OPS[name]
