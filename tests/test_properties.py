@@ -43,6 +43,14 @@ BIG = {
         {"x": (4, 16, 60, 70), "padding": (3, 2, 1, 3), "value": 2.0},
     ],
     "max_pool1d": [{"x": (8, 16, 900), "kernel_size": 3, "stride": 2, "padding": 1}],
+    "conv_transpose1d": [
+        {"x": (4, 20, 500), "w": (20, 33, 5), "b": (33,), "stride": 3, "output_padding": 1},
+        {"x": (3, 40, 900), "w": (40, 1, 7), "groups": 40, "padding": 2, "stride": 2},
+    ],
+    "conv_transpose2d": [
+        {"x": (5, 16, 15, 12), "w": (16, 24, 4, 4), "b": (24,), "padding": 1, "stride": 2},
+        {"x": (3, 40, 21, 37), "w": (40, 1, 3, 3), "b": (20,), "padding": 1, "groups": 20},
+    ],
     "max_pool2d": [{"x": (8, 16, 32, 30), "kernel_size": 3, "stride": 2, "padding": 1}],
     "max_pool2d_with_indices": [{"x": (8, 16, 32, 30), "kernel_size": 3, "stride": 2}],
     "max_unpool2d": [{"x": (8, 16, 15, 16), "indices": (8, 16, 15, 16), "output_size": (30, 33)}],
@@ -214,6 +222,7 @@ PER_SAMPLE = {
         "softmax",
         "log_softmax",
     ],
+    ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "max_pool2d", "linear", "relu"],
 )
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
     """Results and dx of a sample are the same bits for every batch that it is part of."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastnn.ops.adaptive import *  # noqa: F403
     from fastnn.ops.avgpool import *  # noqa: F403
     from fastnn.ops.conv import *  # noqa: F403
+    from fastnn.ops.conv_transpose import *  # noqa: F403
     from fastnn.ops.dense import *  # noqa: F403
     from fastnn.ops.embedding import *  # noqa: F403
     from fastnn.ops.loss import *  # noqa: F403
@@ -37,6 +38,8 @@ FAMILY = {
     "binary_cross_entropy_with_logits": "pointwise_loss",
     "conv1d": "conv",
     "conv2d": "conv",
+    "conv_transpose1d": "conv_transpose",
+    "conv_transpose2d": "conv_transpose",
     "elu": "activation",
     "embedding": "embedding",
     "gelu": "activation",

@@ -53,3 +53,40 @@ def conv2d_torch(torch, x, w, b=None, *, padding=0, **options):
     if isinstance(padding, tuple):
         x, padding = pads_first(torch, x, padding), 0
     return torch.nn.functional.conv2d(x, w, b, padding=padding, **options)
+
+
+def any_conv_transpose(rng, axes):
+    """A random transposed convolution with so many spatial axes."""
+    groups = int(rng.integers(1, 4))
+    c, per_group = groups * int(rng.integers(1, 4)), int(rng.choice([1, 1, 2, 4]))
+    window, sizes = several(rng, 1, 5, axes), several(rng, 1, 9, axes)
+    stride, dilation = several(rng, 1, 4, axes), several(rng, 1, 4, axes)
+    pairs = list(zip(window, sizes, stride, dilation, strict=True))
+    most = [((n - 1) * s + d * (t - 1)) // 2 for t, n, s, d in pairs]
+    options = {
+        "stride": stride,
+        "dilation": dilation,
+        "groups": groups,
+        "padding": tuple(int(rng.integers(0, min(m, 4) + 1)) for m in most),
+        "output_padding": tuple(int(rng.integers(0, max(s, d))) for _, _, s, d in pairs),
+    }
+    arrays = {"x": (int(rng.integers(1, 4)), c, *sizes), "w": (c, per_group, *window)}
+    if rng.random() < 0.5:
+        arrays["b"] = (per_group * groups,)
+    return Case("core", arrays, options)
+
+
+def conv_transpose1d_case(rng):
+    return any_conv_transpose(rng, 1)
+
+
+def conv_transpose1d_torch(torch, x, w, b=None, **options):
+    return torch.nn.functional.conv_transpose1d(x, w, b, **options)
+
+
+def conv_transpose2d_case(rng):
+    return any_conv_transpose(rng, 2)
+
+
+def conv_transpose2d_torch(torch, x, w, b=None, **options):
+    return torch.nn.functional.conv_transpose2d(x, w, b, **options)

@@ -17,6 +17,17 @@ enum { COLUMNS = 512 };  /* outputs of a row that a tile has at least, if the ro
 enum { DOTS = 9 };       /* taps that the gradient of the filters sums at the same time */
 enum { DOT_TASKS = 12 }; /* with fewer filters their gradient splits the batch too */
 
+/* 0, 1, 2 ... in a vector. */
+#if VB * 8 / FASTNN_BITS == 2
+#define COUNT ((ivec){0, 1})
+#elif VB * 8 / FASTNN_BITS == 4
+#define COUNT ((ivec){0, 1, 2, 3})
+#elif VB * 8 / FASTNN_BITS == 8
+#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7})
+#else
+#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#endif
+
 /* A vector of T as float64. */
 typedef double dvec __attribute__((vector_size(VB / sizeof(T) * sizeof(double))));
 typedef double dvecu
@@ -77,6 +88,9 @@ static plan make_plan(const conv *v, idx planes, idx row0, idx rows, idx col0, i
 
 /* Tile `index` of a plane. */
 static tile tile_of(const plan *it, idx index) {
+    if (plane_tiles(it) == 1) /* a division would cost as much as a small plane */
+        return (tile){it->row0, it->rows, it->col0, it->cols,
+                      (it->rows - 1) * it->pitch + it->cols};
     idx r = index / it->col_tiles, c = index % it->col_tiles;
     tile t = {.i0 = it->row0 + part(it->rows, it->row_tiles, r),
               .j0 = it->col0 + part(it->cols, it->col_tiles, c)};
@@ -112,11 +126,13 @@ typedef struct {
 } memory;
 
 static size_t slot_layout(const plan *it, char *base, memory *m) {
-    idx cells = phases(it) * it->height * it->pitch + UNROLL * VL;
+    idx cells = phases(it) * it->height * it->pitch + UNROLL * VL; /* vectors end there */
     size_t a = line_bytes(cells);
-    size_t b = line_bytes(phases(it) * whole((it->height - it->up) * it->pitch));
+    size_t b = line_bytes(phases(it) * whole((it->height - it->up) * it->pitch) + VL);
     size_t c = line_bytes(taps(it->v));
-    if (m) *m = (memory){(T *)base, (T *)(base + a), (T *)(base + a + b), (double *)(base + a + b + c)};
+    if (m)
+        *m =
+            (memory){(T *)base, (T *)(base + a), (T *)(base + a + b), (double *)(base + a + b + c)};
     return a + b + c + (size_t)(taps(it->v) * VL) * sizeof(double);
 }
 
@@ -157,64 +173,107 @@ static inline void copy(T *to, const T *from, idx n, idx room) {
     for (; i < n; ++i) to[i] = from[i];
 }
 
-/* to[i][j] = from[h0 + i*sh][w0 + j*sw], 0 outside of H x W; rows of `from` are `stride` apart. */
-static void pack(T *to, idx rows, idx pitch, const T *from, idx stride, idx H, idx W, idx h0,
-                 idx sh, idx w0, idx sw) {
+/* from[0], from[step], ... in a vector, zeros from the n-th on; reads up to `end` at the most. */
+static inline vec take(const T *from, idx step, idx n, const T *end) {
+    vec v = {0};
+    if (step == 1 && end - from >= VL)
+        v = load(from);
+    else if (step == 2 && end - from >= 2 * VL)
+        v = evens(from);
+    else
+        for (idx j = 0; j < least(n, VL); ++j) v[j] = from[j * step];
+    return n >= VL ? v : select(COUNT < (I)n, v, (vec){0});
+}
+
+/* to[i][j] = from[h0 + i*sh][w0 + j*sw], 0 outside of H x W; rows of `from` are `stride` apart.
+ * Rows are written in whole vectors: the next row comes over what was too much, and after the last
+ * one there is room. No number is read from `end` on. */
+static inline void pack(T *to, idx rows, idx pitch, const T *from, idx stride, idx H, idx W, idx h0,
+                        idx sh, idx w0, const idx sw, const T *end) {
     idx lo, hi;
     steps_inside(w0, sw, W, pitch, &lo, &hi);
     for (idx i = 0; i < rows; ++i, to += pitch) {
         idx h = h0 + i * sh, j = 0;
-        if (h < 0 || h >= H) {
-            for (; j < pitch; ++j) to[j] = 0;
-            continue;
-        }
+        idx first = h < 0 || h >= H ? pitch : lo;
+        for (; j < first; j += VL) store(to + j, (vec){0});
+        if (first == pitch) continue;
         const T *row = from + h * stride + w0;
-        for (; j < lo; ++j) to[j] = 0;
-        if (sw == 1)
-            for (; j + VL <= hi; j += VL) store(to + j, load(row + j));
-        if (sw == 2)
-            for (; j < hi; ++j) to[j] = row[2 * j];
-        for (; j < hi; ++j) to[j] = row[j * sw];
-        for (; j < pitch; ++j) to[j] = 0;
+        for (j = lo; j < hi; j += VL) store(to + j, take(row + j * sw, sw, hi - j, end));
+        for (; j < pitch; j += VL) store(to + j, (vec){0});
     }
 }
 
-/* The phases of a plane of x that a tile of outputs looks at. */
-static void pack_phases(const plan *it, T *to, const T *x, const tile *t) {
+/* The phases of plane `index` of x that a tile of outputs looks at. */
+static void pack_phases(const plan *it, T *to, idx index, const tile *t) {
     const conv *v = it->v;
+    const T *x = (const T *)v->x + index * v->H * v->W;
+    const T *end = (const T *)v->x + v->N * v->C * v->H * v->W;
     for (idx a = 0; a < it->phases_h; ++a)
-        for (idx b = 0; b < it->phases_w; ++b, to += it->height * it->pitch)
-            pack(to, it->height, it->pitch, x, v->W, v->H, v->W, t->i0 * v->sh + a - v->top, v->sh,
-                 t->j0 * v->sw + b - v->left, v->sw);
+        for (idx b = 0; b < it->phases_w; ++b, to += it->height * it->pitch) {
+            idx h0 = t->i0 * v->sh + a - v->top, w0 = t->j0 * v->sw + b - v->left;
+            if (v->sw == 1)
+                pack(to, it->height, it->pitch, x, v->W, v->H, v->W, h0, v->sh, w0, 1, end);
+            else if (v->sw == 2)
+                pack(to, it->height, it->pitch, x, v->W, v->H, v->W, h0, v->sh, w0, 2, end);
+            else
+                pack(to, it->height, it->pitch, x, v->W, v->H, v->W, h0, v->sh, w0, v->sw, end);
+        }
 }
 
-/* One row of dx from row i of the phases of its tile; `size` is a phase of `lines`. */
-static void unpack_row(const plan *it, T *dx, const T *lines, idx size, int empty, T first,
-                       const tile *t, idx room) {
+/* `rows` rows of plane `index` of dy from (p0, q0) on, nothing from column `last` on. */
+static void pack_dy(const plan *it, T *to, idx rows, idx index, idx p0, idx q0, idx last) {
     const conv *v = it->v;
-    idx step = v->sw, shift = t->j0 * step - v->left, lo, hi, lo1, hi1;
-    steps_inside(shift, step, v->W, t->cols, &lo, &hi);
-    if (step == 1 && !empty) {
-        copy(dx + shift + lo, lines + lo, hi - lo, most(room, hi - lo));
-        return;
+    const T *end = (const T *)v->dy + v->N * v->K * v->P * v->Q;
+    pack(to, rows, it->pitch, (const T *)v->dy + index * v->P * v->Q, v->Q, v->P, last, p0, 1, q0,
+         1, end);
+}
+
+/* Columns of phase b that are inside the rows of x. */
+static inline void columns(const conv *v, const tile *t, idx b, idx *lo, idx *hi) {
+    steps_inside(t->j0 * v->sw - v->left + b, v->sw, v->W, t->cols, lo, hi);
+}
+
+/* One row of dx, from where the tile begins, from a row of its phases, `size` apart; `none` of the
+ * phases have taps from that one on. */
+static void unpack_row(const conv *v, T *dx, const T *lines, idx size, idx none, T first,
+                       const tile *t) {
+    for (idx b = 0; b < v->sw; ++b) {
+        idx lo, hi;
+        columns(v, t, b, &lo, &hi);
+        for (idx j = lo; j < hi; ++j) dx[b + j * v->sw] = b < none ? lines[b * size + j] : first;
     }
-    if (step == 2 && it->phases_w == 2 && !empty) {
-        const T *even = lines, *odd = lines + size;
-        steps_inside(shift + 1, step, v->W, t->cols, &lo1, &hi1);
-        T *to = dx + shift;
-        if (lo1 < lo) to[2 * lo1 + 1] = odd[lo1];
-        if (hi > hi1) to[2 * hi1] = even[hi1];
-        for (idx j = lo; j < hi1; ++j) {
-            to[2 * j] = even[j];
-            to[2 * j + 1] = odd[j];
+}
+
+/* The rows of plane `index` of dx that belong to a tile. */
+static void unpack(const plan *it, idx index, const T *results, idx size, T first, const tile *t) {
+    const conv *v = it->v;
+    idx lo, hi, lo1, hi1;
+    columns(v, t, 0, &lo, &hi);
+    columns(v, t, 1, &lo1, &hi1);
+    idx top = t->i0 * v->sh - v->top, end = least(v->H, top + t->rows * v->sh);
+    T *to = (T *)v->dx + index * v->H * v->W + t->j0 * v->sw - v->left;
+    for (idx r = 0; r < t->rows; ++r)
+        for (idx a = 0; a < v->sh; ++a) {
+            idx h = top + r * v->sh + a;
+            const T *lines = results + a * it->phases_w * size + r * it->pitch;
+            if (h < 0 || h >= end) continue;
+            if (a >= it->phases_h || v->sw > 2 || it->phases_w < v->sw) {
+                unpack_row(v, to + h * v->W, lines, size, a < it->phases_h ? it->phases_w : 0,
+                           first, t);
+            } else if (v->sw == 1) {
+                copy(to + h * v->W + lo, lines + lo, hi - lo,
+                     it->col_tiles == 1 ? (end - h) * v->W : hi - lo);
+            } else {
+                T *restrict row = to + h * v->W;
+                const T *restrict even = lines, *restrict odd = lines + size;
+                if (lo1 < lo) row[2 * lo1 + 1] = odd[lo1];
+                if (hi > hi1) row[2 * hi1] = even[hi1];
+                for (idx j = lo; j < hi1; ++j) {
+                    row[2 * j] = even[j];
+                    row[2 * j + 1] = odd[j];
+                }
+            }
         }
-        return;
-    }
-    for (idx b = 0; b < step; ++b) {
-        int none = empty || b >= it->phases_w;
-        steps_inside(shift + b, step, v->W, t->cols, &lo, &hi);
-        for (idx j = lo; j < hi; ++j) dx[shift + b + j * step] = none ? first : lines[b * size + j];
-    }
 }
 
 /* -- forward and gradient of the image ------------------------------------------------------- */
@@ -267,8 +326,7 @@ static void forward_task(void *ctx, idx task, int slot) {
         tile t = tile_of(it, i % plane_tiles(it));
         idx plane = i / plane_tiles(it), n = plane / v->K, k = plane % v->K;
         T first = first_value(v, k);
-        pack_phases(it, m.phases, (const T *)v->x + (n * v->C + k / (v->K / v->C)) * v->H * v->W,
-                    &t);
+        pack_phases(it, m.phases, n * v->C + k / (v->K / v->C), &t);
         add_taps(m.results, m.phases, t.flat, sorted_weights(it, m.weights, k), it->distance,
                  taps(v), &first);
         T *y = (T *)v->y + plane * v->P * v->Q + t.i0 * v->Q + t.j0;
@@ -299,21 +357,14 @@ static void image_task(void *ctx, idx task, int slot) {
         T first = first_value(v, c);
         for (idx j = 0; j < per_channel; ++j) {
             idx k = c * per_channel + j;
-            pack(m.phases, it->height, it->pitch, (const T *)v->dy + (n * v->K + k) * v->P * v->Q,
-                 v->Q, v->P, v->Q, t.i0 - it->up, 1, t.j0 - it->across, 1);
+            pack_dy(it, m.phases, it->height, n * v->K + k, t.i0 - it->up, t.j0 - it->across, v->Q);
             const T *w = sorted_weights(it, m.weights, k);
             for (idx f = 0; f < phases(it); ++f)
                 add_taps(m.results + f * size, m.phases, t.flat, w + it->start[f],
                          it->distance + it->start[f], it->start[f + 1] - it->start[f],
                          j ? NULL : &first);
         }
-        T *dx = (T *)v->dx + plane * v->H * v->W;
-        idx end = least(v->H, (t.i0 + t.rows) * v->sh - v->top);
-        for (idx h = most(0, t.i0 * v->sh - v->top); h < end; ++h) {
-            idx r = (h + v->top) / v->sh - t.i0, a = (h + v->top) % v->sh;
-            unpack_row(it, dx + h * v->W, m.results + a * it->phases_w * size + r * it->pitch, size,
-                       a >= it->phases_h, first, &t, it->col_tiles == 1 ? (end - h) * v->W : 0);
-        }
+        unpack(it, plane, m.results, size, first, &t);
     }
 }
 
@@ -327,9 +378,8 @@ int FN(conv_depthwise_backward_data)(const conv *v) {
 /* -- gradient of the filters ----------------------------------------------------------------- */
 
 /* Add to lanes[t] the products of dy and x + distance[t], for `count` taps, a constant. */
-static inline __attribute__((always_inline)) void dots(const T *dy, const T *x, idx flat,
-                                                       const idx *distance, double *lanes,
-                                                       const int count) {
+static inline __attribute__((always_inline)) void
+dots(const T *dy, const T *x, idx flat, const idx *distance, double *lanes, const int count) {
     vec s[DOTS] = {{0}};
     for (idx f = 0; f < flat; f += VL) {
         vec d = load(dy + f);
@@ -382,9 +432,8 @@ static void filters_task(void *ctx, idx task, int slot) {
     for (idx u = u0; u < u1; ++u) {
         idx n = u / plane_tiles(it);
         tile t = tile_of(it, u % plane_tiles(it));
-        pack_phases(it, m.phases, x + n * v->C * v->H * v->W, &t);
-        pack(m.results, t.rows, it->pitch, dy + n * v->K * v->P * v->Q, v->Q, v->P, t.j0 + t.cols,
-             t.i0, 1, t.j0, 1);
+        pack_phases(it, m.phases, n * v->C + k / (v->K / v->C), &t);
+        pack_dy(it, m.results, t.rows, n * v->K + k, t.i0, t.j0, t.j0 + t.cols);
         memset(m.results + t.flat, 0, (size_t)(round_up(t.flat, VL) - t.flat) * sizeof(T));
         for (idx i = 0; i < chunks; ++i) {
             idx t0 = part(all, chunks, i);

@@ -33,4 +33,5 @@ def supports(call: ConvCall) -> str | None:
 
 
 def rank(call: ConvCall) -> float:
-    return 0.5
+    # With eight filters per channel im2col's product runs as fast: a row of its tile is a filter.
+    return 0.5 if call.w[0] < 8 * call.groups else 1.5
