@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -34,12 +35,12 @@ def pages() -> dict[str, str]:
 
 def _families() -> dict[str, list[Any]]:
     """The operations by the folder that they live in, both in alphabetical order."""
-    every = getattr(fastnn.ops, "every", None)
-    ops = every() if every else fastnn.dispatch.OPS
+    for module in pkgutil.iter_modules(fastnn.ops.__path__, "fastnn.ops."):
+        importlib.import_module(module.name)
     found: dict[str, list[Any]] = {}
-    for name in sorted(ops):
-        if ops[name].__module__.startswith("fastnn.ops."):  # not those that tests register
-            found.setdefault(ops[name].__module__.split(".")[2], []).append(ops[name])
+    for _, op in sorted(fastnn.dispatch.OPS.items()):
+        if op.__module__.startswith("fastnn.ops."):  # not those that tests register
+            found.setdefault(op.__module__.split(".")[2], []).append(op)
     return dict(sorted(found.items()))
 
 
@@ -229,10 +230,11 @@ def _escape(text: str) -> str:
 
 def main() -> None:
     """Write all pages."""
+    found = pages()
     (HERE / "ops").mkdir(exist_ok=True)
     for path in (HERE / "ops").glob("*.md"):
         path.unlink()  # a family may have been renamed
-    for name, text in pages().items():
+    for name, text in found.items():
         (HERE / name).write_text(text, encoding="utf-8")
 
 
