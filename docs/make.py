@@ -18,7 +18,6 @@ import fastnn
 from fastnn import layers, testing
 
 HERE = Path(__file__).parent
-MOST_REASONS = 8
 
 CODE_OR_BOLD = re.compile(r"(``.+?``|`[^`]+`|\*\*\S[^*]*\*\*)", re.DOTALL)
 STAR = re.compile(r"(?!^\* )\*", re.MULTILINE)  # one that does not begin a list's entry
@@ -122,8 +121,10 @@ def _implementations(op: Any) -> list[str]:
     rows = []
     for name in op.impls:
         supports = op.impl(name)._load()[2]  # past the question whether its backend is installed
-        reasons = sorted({why for call in calls if (why := supports(call)) is not None})
-        text = "; ".join(reasons[:MOST_REASONS]) + "; ..." * (len(reasons) > MOST_REASONS)
+        alike: dict[str, list[str]] = {}  # reasons that differ in numbers only
+        for why in sorted({why for call in calls if (why := supports(call)) is not None}):
+            alike.setdefault(re.sub(r"\d+", "0", why), []).append(why)
+        text = "; ".join(whys[0] + " and the like" * (len(whys) > 1) for whys in alike.values())
         rows.append(f"| `{name}` | {_escape(text).replace('|', chr(92) + '|') or 'nothing'} |")
     return ["| name | refuses |", "| --- | --- |", *rows]
 
