@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,6 @@ import fastnn
 from fastnn import layers, testing
 
 HERE = Path(__file__).parent
-MOST_REASONS = 8
 
 CODE_OR_BOLD = re.compile(r"(``.+?``|`[^`]+`|\*\*\S[^*]*\*\*)", re.DOTALL)
 STAR = re.compile(r"(?!^\* )\*", re.MULTILINE)  # one that does not begin a list's entry
@@ -34,12 +34,12 @@ def pages() -> dict[str, str]:
 
 def _families() -> dict[str, list[Any]]:
     """The operations by the folder that they live in, both in alphabetical order."""
-    every = getattr(fastnn.ops, "every", None)
-    ops = every() if every else fastnn.dispatch.OPS
+    for module in pkgutil.iter_modules(fastnn.ops.__path__, "fastnn.ops."):
+        importlib.import_module(module.name)
     found: dict[str, list[Any]] = {}
-    for name in sorted(ops):
-        if ops[name].__module__.startswith("fastnn.ops."):  # not those that tests register
-            found.setdefault(ops[name].__module__.split(".")[2], []).append(ops[name])
+    for _, op in sorted(fastnn.dispatch.OPS.items()):
+        if op.__module__.startswith("fastnn.ops."):  # not those that tests register
+            found.setdefault(op.__module__.split(".")[2], []).append(op)
     return dict(sorted(found.items()))
 
 
@@ -121,8 +121,10 @@ def _implementations(op: Any) -> list[str]:
     rows = []
     for name in op.impls:
         supports = op.impl(name)._load()[2]  # past the question whether its backend is installed
-        reasons = sorted({why for call in calls if (why := supports(call)) is not None})
-        text = "; ".join(reasons[:MOST_REASONS]) + "; ..." * (len(reasons) > MOST_REASONS)
+        alike: dict[str, list[str]] = {}  # reasons that differ in numbers only
+        for why in sorted({why for call in calls if (why := supports(call)) is not None}):
+            alike.setdefault(re.sub(r"\d+", "0", why), []).append(why)
+        text = "; ".join(whys[0] + " and the like" * (len(whys) > 1) for whys in alike.values())
         rows.append(f"| `{name}` | {_escape(text).replace('|', chr(92) + '|') or 'nothing'} |")
     return ["| name | refuses |", "| --- | --- |", *rows]
 
@@ -229,10 +231,11 @@ def _escape(text: str) -> str:
 
 def main() -> None:
     """Write all pages."""
+    found = pages()
     (HERE / "ops").mkdir(exist_ok=True)
     for path in (HERE / "ops").glob("*.md"):
         path.unlink()  # a family may have been renamed
-    for name, text in pages().items():
+    for name, text in found.items():
         (HERE / name).write_text(text, encoding="utf-8")
 
 

@@ -563,7 +563,8 @@ def dry_run() -> Iterator[list[tuple[Op[..., Any, Any], Any]]]:
 
     Arguments are checked as always, but in place of an implementation's numbers an operation
     gives zeros, so that layers and functions can be followed at no cost. Nothing is updated in
-    place, what `out` holds is undefined, and `backward` of such a call raises StateError.
+    place, what `out` holds is undefined, and `backward` of such a call raises StateError. A call
+    whose several results are not all of its dtype says so in ``out_dtypes``.
 
     Returns
     -------
@@ -586,7 +587,8 @@ def dry_run() -> Iterator[list[tuple[Op[..., Any, Any], Any]]]:
     def stand_in(op: Op[..., Any, Any], call: Any) -> Impl:
         def forward(call: Any, *arrays: Any, out: Any, save: bool) -> tuple[Any, None]:
             if op.outputs:
-                return tuple(np.zeros(shape, call.dtype) for shape in call.out), None
+                dtypes = getattr(call, "out_dtypes", None) or (call.dtype,) * len(call.out)
+                return tuple(map(np.zeros, call.out, dtypes)), None
             return np.zeros(call.out, call.dtype) if out is None else out, None
 
         def backward(call: Any, saved: Any, dy: Any, needs: Any) -> Any:

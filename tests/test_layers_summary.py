@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from test_layers import Residual as Gained
@@ -118,3 +120,15 @@ def test_a_dry_run_checks_describes_and_updates_nothing():
     with pytest.raises(StateError, match="batch_norm: forward was a dry run"):
         fastnn.batch_norm.backward(ctx, y)
     np.testing.assert_array_equal(fastnn.relu(x), x)
+
+
+@pytest.mark.parametrize("dtypes", [None, ("float32", "int64")])
+def test_a_dry_run_of_an_operation_with_several_results(dtypes):
+    call = SimpleNamespace(dtype="float32", out=((2, 3), (4,)), out_dtypes=dtypes)
+    op = SimpleNamespace(name="two", outputs=("y", "indices"))
+    with dispatch.dry_run() as calls:
+        impl = fastnn._config.policy.get().stand_in(op, call)
+    (y, indices), saved = impl.forward(call, out=None, save=True)
+    assert calls == [(op, call)] and saved is None
+    assert (y.shape, indices.shape) == call.out
+    assert (y.dtype, indices.dtype) == (dtypes or ("float32", "float32"))
