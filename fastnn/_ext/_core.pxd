@@ -46,6 +46,137 @@ cdef extern from "src/fastnn.h" nogil:
         idx sh, sw, top, left, dh, dw_step
         int threads
 
+    ctypedef struct norm_args "fastnn_norm_args":
+        const void *x
+        const void *w
+        const void *b
+        const void *dy
+        void *y
+        void *dx
+        void *dw
+        void *db
+        double *mean
+        double *var
+        double eps
+        idx n, c, length "l"
+        int training
+        int threads
+
+    ctypedef struct xent_args "fastnn_xent_args":
+        const void *x
+        const void *target
+        const void *w
+        const cnp.int64_t *labels
+        double *loss
+        double *state
+        const double *scale
+        void *dx
+        void *dtarget
+        double smoothing
+        cnp.int64_t ignore
+        idx n, c
+        int threads
+
+    ctypedef struct rownorm_args "fastnn_rownorm_args":
+        const void *x
+        const void *w
+        const void *b
+        const void *dy
+        void *y
+        void *dx
+        void *dw
+        void *db
+        double *mean
+        double *inverse
+        double eps
+        idx n, g, k, length "l"
+        int centred
+        int threads
+
+    ctypedef struct recurrent_args "fastnn_recurrent_args":
+        const void *x
+        const void *w_ih
+        const void *w_hh
+        const void *b_ih
+        const void *b_hh
+        const void *h0
+        const void *c0
+        const void *start
+        const void *dy
+        const void *dh
+        const void *dc
+        const cnp.int64_t *lengths
+        void *y
+        void *h
+        void *c
+        void *tape
+        void *dg
+        void *rh
+        void *dh0
+        void *dc0
+        idx steps, batch, inputs, hidden
+        int cell, reverse
+        int threads
+
+    ctypedef struct margin_args "fastnn_margin_args":
+        const void *x
+        const cnp.int64_t *labels
+        double *loss
+        const double *scale
+        void *dx
+        double margin
+        idx n, c
+        int power
+        int threads
+
+    ctypedef struct pointloss_args "fastnn_pointloss_args":
+        const void *x
+        const void *target
+        const void *w
+        const void *pos_weight
+        const void *dy
+        void *y
+        void *dx
+        void *dtarget
+        double *total
+        double delta, scale
+        idx size
+        int kind
+        int threads
+
+    ctypedef struct colmean_args "fastnn_colmean_args":
+        const void *a
+        double *mean
+        idx m, n
+        int threads
+
+    ctypedef struct embedding_args "fastnn_embedding_args":
+        const cnp.int64_t *indices
+        const void *w
+        const void *dy
+        void *y
+        void *dw
+        cnp.int64_t padding
+        idx m, rows, e
+        int threads
+
+    ctypedef struct pointwise_args "fastnn_pointwise_args":
+        const void *x
+        const void *dy
+        void *y
+        double a, b
+        idx size
+        int function
+        int threads
+
+    ctypedef struct softmax_args "fastnn_softmax_args":
+        const void *x
+        const void *dy
+        void *y
+        idx outer, c, inner
+        int log
+        int threads
+
     ctypedef struct axis "fastnn_axis":
         idx size, steps, taps, stride, before, after
 
@@ -91,130 +222,6 @@ cdef extern from "src/fastnn.h" nogil:
         int axes, mode
         int threads
 
-    ctypedef struct norm_args "fastnn_norm_args":
-        const void *x
-        const void *w
-        const void *b
-        const void *dy
-        void *y
-        void *dx
-        void *dw
-        void *db
-        double *mean
-        double *var
-        double eps
-        idx n, c, length "l"
-        int training
-        int threads
-
-    ctypedef struct rownorm_args "fastnn_rownorm_args":
-        const void *x
-        const void *w
-        const void *b
-        const void *dy
-        void *y
-        void *dx
-        void *dw
-        void *db
-        double *mean
-        double *inverse
-        double eps
-        idx n, g, k, length "l"
-        int centred
-        int threads
-
-    ctypedef struct relu_args "fastnn_relu_args":
-    ctypedef struct pointwise_args "fastnn_pointwise_args":
-        const void *x
-        const void *dy
-        void *y
-        double a, b
-        idx size
-        int function
-        int threads
-
-    ctypedef struct softmax_args "fastnn_softmax_args":
-        const void *x
-        const void *dy
-        void *y
-        idx outer, c, inner
-        int log
-        int threads
-
-    ctypedef struct xent_args "fastnn_xent_args":
-        const void *x
-        const void *target
-        const void *w
-        const cnp.int64_t *labels
-        double *loss
-        double *state
-        const double *scale
-        void *dx
-        void *dtarget
-        double smoothing
-        cnp.int64_t ignore
-        idx n, c
-        int threads
-
-    ctypedef struct recurrent_args "fastnn_recurrent_args":
-        const void *x
-        const void *w_ih
-        const void *w_hh
-        const void *b_ih
-        const void *b_hh
-        const void *h0
-        const void *c0
-        const void *start
-        const void *dy
-        const void *dh
-        const void *dc
-        const cnp.int64_t *lengths
-        void *y
-        void *h
-        void *c
-        void *tape
-        void *dg
-        void *rh
-        void *dh0
-        void *dc0
-        idx steps, batch, inputs, hidden
-        int cell, reverse
-    ctypedef struct margin_args "fastnn_margin_args":
-        const cnp.int64_t *labels
-        double *loss
-        const double *scale
-        void *dx
-        double margin
-        idx n, c
-        int power
-        int threads
-
-    ctypedef struct pointloss_args "fastnn_pointloss_args":
-        const void *target
-        const void *w
-        const void *pos_weight
-        void *dx
-        void *dtarget
-        double *total
-        double delta, scale
-        idx size
-        int kind
-        int threads
-
-    ctypedef struct colmean_args "fastnn_colmean_args":
-        const void *a
-        double *mean
-        idx m, n
-        int threads
-
-    ctypedef struct embedding_args "fastnn_embedding_args":
-        const cnp.int64_t *indices
-        const void *w
-        void *dw
-        cnp.int64_t padding
-        idx m, rows, e
-        int threads
-
     ctypedef struct kernel_table "fastnn_kernels":
         int (*gemm)(const gemm_args *) noexcept nogil
         int (*colsum)(const colsum_args *) noexcept nogil
@@ -240,15 +247,11 @@ cdef extern from "src/fastnn.h" nogil:
         int (*batch_norm_backward)(const norm_args *) noexcept nogil
         int (*rownorm_forward)(const rownorm_args *) noexcept nogil
         int (*rownorm_backward)(const rownorm_args *) noexcept nogil
-        int (*relu_forward)(const relu_args *) noexcept nogil
-        int (*relu_backward)(const relu_args *) noexcept nogil
         int (*pointwise_forward)(const pointwise_args *) noexcept nogil
         int (*pointwise_backward)(const pointwise_args *) noexcept nogil
         int (*softmax)(const softmax_args *) noexcept nogil
         int (*softmax_xent_forward)(const xent_args *) noexcept nogil
         int (*softmax_xent_backward)(const xent_args *) noexcept nogil
-        int (*recurrent_forward)(const recurrent_args *) noexcept nogil
-        int (*recurrent_backward)(const recurrent_args *) noexcept nogil
         int (*multi_margin_forward)(const margin_args *) noexcept nogil
         int (*multi_margin_backward)(const margin_args *) noexcept nogil
         int (*pointloss_forward)(const pointloss_args *) noexcept nogil
@@ -256,6 +259,8 @@ cdef extern from "src/fastnn.h" nogil:
         int (*column_means)(const colmean_args *) noexcept nogil
         int (*embedding_forward)(const embedding_args *) noexcept nogil
         int (*embedding_backward)(const embedding_args *) noexcept nogil
+        int (*recurrent_forward)(const recurrent_args *) noexcept nogil
+        int (*recurrent_backward)(const recurrent_args *) noexcept nogil
 
 
 cdef const kernel_table *kernels(cnp.ndarray a) except NULL

@@ -41,6 +41,39 @@ size_t fastnn_clear_scratch(void);
 
 /* -- kernels --------------------------------------------------------------------------------- */
 
+/* Which loss of an element x and its target, see ops/pointwise_loss/spec.py. */
+enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG };
+
+/* Functions of one element: name, and picoseconds per element, for choosing between one thread and
+ * many. The second list has no derivatives: it is the door to vmath.h for tests. */
+#define FASTNN_ACTIVATIONS(F)                                                                      \
+    F(relu, 250)                                                                                   \
+    F(leaky_relu, 250)                                                                             \
+    F(elu, 900)                                                                                    \
+    F(gelu, 1800)                                                                                  \
+    F(gelu_tanh, 1000)                                                                             \
+    F(silu, 900)                                                                                   \
+    F(sigmoid, 900)                                                                                \
+    F(tanh, 1000)                                                                                  \
+    F(softplus, 1600)                                                                              \
+    F(hardsigmoid, 250)                                                                            \
+    F(hardswish, 300)
+#define FASTNN_MATHS(F)                                                                            \
+    F(exp, 700)                                                                                    \
+    F(expm1, 700)                                                                                  \
+    F(log, 900)                                                                                    \
+    F(log1p, 900)                                                                                  \
+    F(normal_cdf, 1500)
+#define FASTNN_FUNCTIONS(F) FASTNN_ACTIVATIONS(F) FASTNN_MATHS(F)
+
+/* Windows along an axis of `size` cells: `steps` windows of `taps` cells, `stride` apart, with
+ * cells around the image; `taps` 0 stands for adaptive ones, which share the axis out. */
+typedef struct {
+    idx size, steps, taps, stride, before, after;
+} fastnn_axis;
+
+enum { FASTNN_PAD_CONSTANT, FASTNN_PAD_REFLECT, FASTNN_PAD_REPLICATE, FASTNN_PAD_AXES = 66 };
+
 /* c[m,n] = a[m,k] b[k,n] (+ bias[n]); strides in elements, c row-major with row stride ldc. */
 typedef struct {
     const void *a, *b, *bias;
@@ -82,11 +115,130 @@ typedef struct {
     int threads;
 } fastnn_pool_args;
 
-/* Windows along an axis of `size` cells: `steps` windows of `taps` cells, `stride` apart, with
- * cells around the image; `taps` 0 stands for adaptive ones, which share the axis out. */
+/* Batch normalisation of x[n,c,l]. `mean` and `var` (biased) are float64[c]: results in training,
+ * inputs in evaluation. w, b may be NULL (1 and 0). */
 typedef struct {
-    idx size, steps, taps, stride, before, after;
-} fastnn_axis;
+    const void *x, *w, *b, *dy;
+    void *y, *dx, *dw, *db;
+    double *mean, *var;
+    double eps;
+    idx n, c, l;
+    int training;
+    int threads;
+} fastnn_norm_args;
+
+/* Cross-entropy of the softmax of rows x[n,c] against labels[n] or, if those are NULL, against the
+ * probabilities target[n,c]; w[c], NULL for ones, weighs the classes. `loss` is float64[n], 0 where
+ * labels[n] == ignore; `state`, float64[n,3], is what backward needs. Backward's gradients are
+ * those of the losses times scale[n]; dtarget only with target; NULL ones are not computed. */
+typedef struct {
+    const void *x, *target, *w;
+    const int64_t *labels;
+    double *loss, *state;
+    const double *scale;
+    void *dx, *dtarget;
+    double smoothing;
+    int64_t ignore;
+    idx n, c;
+    int threads;
+} fastnn_xent_args;
+
+/* Row normalisation of x[n,g,k,l]: statistics per (n,g) over k and l, affine w[g,k], b[g,k] (never
+ * NULL). Float64 `mean` and `inverse` = 1/sqrt(var + eps) of [n,g] are results of forward, unless
+ * NULL, and inputs of backward. If not `centred` the mean is 0 and never estimated. */
+typedef struct {
+    const void *x, *w, *b, *dy;
+    void *y, *dx, *dw, *db;
+    double *mean, *inverse;
+    double eps;
+    idx n, g, k, l;
+    int centred;
+    int threads;
+} fastnn_rownorm_args;
+
+/* One recurrent layer in one direction: x[steps,batch,inputs], y[steps,batch,hidden], weights
+ * gate after gate, states[batch,hidden]; `cell` counts in the order of ops/recurrent/spec.py.
+ * Forward writes `tape` if it is there; backward reads it, with `start` the initial state that is
+ * on the tape (c or h), and writes `dg`, the gates' gradients before their activations,
+ * [steps,batch,grads,hidden], and for the classic GRU `rh`, the reset states. NULL: 0, or not
+ * wanted. */
+typedef struct {
+    const void *x, *w_ih, *w_hh, *b_ih, *b_hh, *h0, *c0, *start;
+    const void *dy, *dh, *dc;
+    const int64_t *lengths;
+    void *y, *h, *c, *tape;
+    void *dg, *rh, *dh0, *dc0;
+    idx steps, batch, inputs, hidden;
+    int cell, reverse;
+    int threads;
+} fastnn_recurrent_args;
+
+/* Hinge loss of rows x[n,c]: loss[n] = sum over c != y of max(0, x[n,c] - x[n,y] + margin)^power,
+ * y = labels[n], power 1 or 2; dx is its gradient times scale[n]. */
+typedef struct {
+    const void *x;
+    const int64_t *labels;
+    double *loss;
+    const double *scale;
+    void *dx;
+    double margin;
+    idx n, c;
+    int power;
+    int threads;
+} fastnn_margin_args;
+
+/* Losses of `size` elements, times w if not NULL: into y, or their sum into `total`; the other is
+ * NULL. dx and dtarget, NULL if not wanted, are gradients times dy, or times scale if dy is NULL.
+ */
+typedef struct {
+    const void *x, *target, *w, *pos_weight, *dy;
+    void *y, *dx, *dtarget;
+    double *total;
+    double delta, scale;
+    idx size;
+    int kind;
+    int threads;
+} fastnn_pointloss_args;
+
+/* mean[j] = mean over i of a[i,j], a row-major m x n, in float64. */
+typedef struct {
+    const void *a;
+    double *mean;
+    idx m, n;
+    int threads;
+} fastnn_colmean_args;
+
+/* y[m] = w[indices[m]], rows of e elements of a table of `rows`; dw = for each row the sum of dy
+ * over its places, in their order, 0 for row `padding` (negative: none). */
+typedef struct {
+    const int64_t *indices;
+    const void *w, *dy;
+    void *y, *dw;
+    int64_t padding;
+    idx m, rows, e;
+    int threads;
+} fastnn_embedding_args;
+
+/* y[i] = f(x[i]), or y[i] = dy[i] f'(..) where x holds what forward saved, x or y. `function` is a
+ * place in FASTNN_FUNCTIONS, a and b its parameters. */
+typedef struct {
+    const void *x, *dy;
+    void *y;
+    double a, b;
+    idx size;
+    int function;
+    int threads;
+} fastnn_pointwise_args;
+
+/* y = softmax of x[outer,c,inner] along c, or its logarithm; with dy, y = the gradient of x, and x
+ * is the result. */
+typedef struct {
+    const void *x, *dy;
+    void *y;
+    idx outer, c, inner;
+    int log;
+    int threads;
+} fastnn_softmax_args;
 
 /* Averages of `planes` planes, or maxima with their places in the plane (`index`, NULL if not
  * wanted). A `divisor` above 0 stands for the number of cells, with or without padding. */
@@ -123,8 +275,6 @@ typedef struct {
     int threads;
 } fastnn_resample_args;
 
-enum { FASTNN_PAD_CONSTANT, FASTNN_PAD_REFLECT, FASTNN_PAD_REPLICATE, FASTNN_PAD_AXES = 66 };
-
 /* Padding; backward from dy to dx. There is at least one axis, and no padding on the first. */
 typedef struct {
     const void *from;
@@ -134,152 +284,6 @@ typedef struct {
     int axes, mode;
     int threads;
 } fastnn_pad_args;
-
-/* Batch normalisation of x[n,c,l]. `mean` and `var` (biased) are float64[c]: results in training,
- * inputs in evaluation. w, b may be NULL (1 and 0). */
-typedef struct {
-    const void *x, *w, *b, *dy;
-    void *y, *dx, *dw, *db;
-    double *mean, *var;
-    double eps;
-    idx n, c, l;
-    int training;
-    int threads;
-} fastnn_norm_args;
-
-/* Row normalisation of x[n,g,k,l]: statistics per (n,g) over k and l, affine w[g,k], b[g,k] (never
- * NULL). Float64 `mean` and `inverse` = 1/sqrt(var + eps) of [n,g] are results of forward, unless
- * NULL, and inputs of backward. If not `centred` the mean is 0 and never estimated. */
-typedef struct {
-    const void *x, *w, *b, *dy;
-    void *y, *dx, *dw, *db;
-    double *mean, *inverse;
-    double eps;
-    idx n, g, k, l;
-    int centred;
-    int threads;
-} fastnn_rownorm_args;
-
-/* y = relu(x), or dx = dy where not (y <= 0). */
-/* y[i] = f(x[i]), or y[i] = dy[i] f'(..) where x holds what forward saved, x or y. `function` is a
- * place in FASTNN_FUNCTIONS, a and b its parameters. */
-typedef struct {
-    const void *x, *dy;
-    void *y;
-    double a, b;
-    idx size;
-    int function;
-    int threads;
-} fastnn_pointwise_args;
-
-/* Functions of one element: name, and picoseconds per element, for choosing between one thread and
- * many. The second list has no derivatives: it is the door to vmath.h for tests. */
-#define FASTNN_ACTIVATIONS(F)                                                                      \
-    F(relu, 250)                                                                                   \
-    F(leaky_relu, 250)                                                                             \
-    F(elu, 900)                                                                                    \
-    F(gelu, 1800)                                                                                  \
-    F(gelu_tanh, 1000)                                                                             \
-    F(silu, 900)                                                                                   \
-    F(sigmoid, 900)                                                                                \
-    F(tanh, 1000)                                                                                  \
-    F(softplus, 1600)                                                                              \
-    F(hardsigmoid, 250)                                                                            \
-    F(hardswish, 300)
-#define FASTNN_MATHS(F)                                                                            \
-    F(exp, 700)                                                                                    \
-    F(expm1, 700)                                                                                  \
-    F(log, 900)                                                                                    \
-    F(log1p, 900)                                                                                  \
-    F(normal_cdf, 1500)
-#define FASTNN_FUNCTIONS(F) FASTNN_ACTIVATIONS(F) FASTNN_MATHS(F)
-
-/* y = softmax of x[outer,c,inner] along c, or its logarithm; with dy, y = the gradient of x, and x
- * is the result. */
-typedef struct {
-    const void *x, *dy;
-    void *y;
-    idx outer, c, inner;
-    int log;
-    int threads;
-} fastnn_softmax_args;
-
-/* Cross-entropy of the softmax of rows x[n,c] against labels[n] or, if those are NULL, against the
- * probabilities target[n,c]; w[c], NULL for ones, weighs the classes. `loss` is float64[n], 0 where
- * labels[n] == ignore; `state`, float64[n,3], is what backward needs. Backward's gradients are
- * those of the losses times scale[n]; dtarget only with target; NULL ones are not computed. */
-typedef struct {
-    const void *x, *target, *w;
-    const int64_t *labels;
-    double *loss, *state;
-    const double *scale;
-    void *dx, *dtarget;
-    double smoothing;
-    int64_t ignore;
-    idx n, c;
-    int threads;
-} fastnn_xent_args;
-
-/* One recurrent layer in one direction: x[steps,batch,inputs], y[steps,batch,hidden], weights
- * gate after gate, states[batch,hidden]; `cell` counts in the order of ops/recurrent/spec.py.
- * Forward writes `tape` if it is there; backward reads it, with `start` the initial state that is
- * on the tape (c or h), and writes `dg`, the gates' gradients before their activations,
- * [steps,batch,grads,hidden], and for the classic GRU `rh`, the reset states. NULL: 0, or not
- * wanted. */
-typedef struct {
-    const void *x, *w_ih, *w_hh, *b_ih, *b_hh, *h0, *c0, *start;
-    const void *dy, *dh, *dc;
-    const int64_t *lengths;
-    void *y, *h, *c, *tape;
-    void *dg, *rh, *dh0, *dc0;
-    idx steps, batch, inputs, hidden;
-    int cell, reverse;
-    int threads;
-} fastnn_recurrent_args;
-/* Hinge loss of rows x[n,c]: loss[n] = sum over c != y of max(0, x[n,c] - x[n,y] + margin)^power,
- * y = labels[n], power 1 or 2; dx is its gradient times scale[n]. */
-const void *x;
-const int64_t *labels;
-double *loss;
-const double *scale;
-void *dx;
-double margin;
-idx n, c;
-int power;
-}
-fastnn_margin_args;
-
-/* Which loss of an element x and its target, see ops/pointwise_loss/spec.py. */
-enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG };
-
-/* Losses of `size` elements, times w if not NULL: into y, or their sum into `total`; the other is
- * NULL. dx and dtarget, NULL if not wanted, are gradients times dy, or times scale if dy is NULL.
- */
-const void *x, *target, *w, *pos_weight, *dy;
-void *y, *dx, *dtarget;
-double *total;
-double delta, scale;
-idx size;
-int kind;
-}
-fastnn_pointloss_args;
-
-/* mean[j] = mean over i of a[i,j], a row-major m x n, in float64. */
-const void *a;
-double *mean;
-idx m, n;
-}
-fastnn_colmean_args;
-
-/* y[m] = w[indices[m]], rows of e elements of a table of `rows`; dw = for each row the sum of dy
- * over its places, in their order, 0 for row `padding` (negative: none). */
-const int64_t *indices;
-const void *w, *dy;
-void *y, *dw;
-int64_t padding;
-idx m, rows, e;
-}
-fastnn_embedding_args;
 
 /* The one list of kernels: name and argument record. */
 #define FASTNN_KERNELS(KERNEL)                                                                     \
