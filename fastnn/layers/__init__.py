@@ -22,6 +22,13 @@ from fastnn.layers.loss import MSELoss as MSELoss
 from fastnn.layers.loss import MultiMarginLoss as MultiMarginLoss
 from fastnn.layers.norm import BatchNorm1d as BatchNorm1d
 from fastnn.layers.norm import BatchNorm2d as BatchNorm2d
+from fastnn.layers.pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from fastnn.layers.pool import AdaptiveMaxPool2d as AdaptiveMaxPool2d
+from fastnn.layers.pool import AvgPool1d as AvgPool1d
+from fastnn.layers.pool import AvgPool2d as AvgPool2d
+from fastnn.layers.pool import GlobalAvgPool as GlobalAvgPool
+from fastnn.layers.pool import GlobalMaxPool as GlobalMaxPool
+from fastnn.layers.pool import MaxPool1d as MaxPool1d
 from fastnn.layers.pool import MaxPool2d as MaxPool2d
 from fastnn.layers.recurrent import GRU as GRU
 from fastnn.layers.recurrent import LSTM as LSTM
@@ -31,5 +38,10 @@ from fastnn.layers.rownorm import InstanceNorm1d as InstanceNorm1d
 from fastnn.layers.rownorm import InstanceNorm2d as InstanceNorm2d
 from fastnn.layers.rownorm import LayerNorm as LayerNorm
 from fastnn.layers.rownorm import RMSNorm as RMSNorm
+from fastnn.layers.pool import MaxUnpool2d as MaxUnpool2d
+from fastnn.layers.resample import ReflectionPad2d as ReflectionPad2d
+from fastnn.layers.resample import ReplicationPad2d as ReplicationPad2d
+from fastnn.layers.resample import Upsample as Upsample
+from fastnn.layers.resample import ZeroPad2d as ZeroPad2d
 from fastnn.layers.shape import Flatten as Flatten
 from fastnn.layers.shape import Reshape as Reshape

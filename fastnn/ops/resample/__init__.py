@@ -95,8 +95,8 @@ def _interpolate(
     array([[[[1.  , 1.25, 1.75, 2.  ],
              [3.  , 3.25, 3.75, 4.  ]]]])
     >>> fastnn.interpolate.backward(ctx, y).x
-    array([[[[2.5, 3.5],
-             [6.5, 7.5]]]])
+    array([[[[2.375, 3.625],
+             [6.375, 7.625]]]])
     """
     op = "interpolate"
     x = _check.array(op, "x", x)
