@@ -26,6 +26,7 @@ KERNELS = [
     "gemm.c",
     "conv_im2col.c",
     "conv_depthwise.c",
+    "conv_unfold.c",
     "pool.c",
     "norm.c",
     "relu.c",

@@ -35,10 +35,12 @@ from fastnn.ops import (
     conv2d,
     conv_transpose1d,
     conv_transpose2d,
+    fold,
     linear,
     max_pool2d,
     relu,
     softmax_cross_entropy,
+    unfold,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ __all__ = [
     "conv_transpose2d",
     "dispatch",
     "errors",
+    "fold",
     "get_num_threads",
     "get_workspace",
     "io",
@@ -78,6 +81,7 @@ __all__ = [
     "show_config",
     "softmax_cross_entropy",
     "testing",
+    "unfold",
     "use",
 ]
 

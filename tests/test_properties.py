@@ -32,6 +32,8 @@ BIG = {
         {"x": (5, 16, 15, 12), "w": (16, 24, 4, 4), "b": (24,), "padding": 1, "stride": 2},
         {"x": (3, 40, 21, 37), "w": (40, 1, 3, 3), "b": (20,), "padding": 1, "groups": 20},
     ],
+    "unfold": [{"x": (4, 16, 40, 37), "kernel_size": (3, 2), "stride": 2, "padding": 1}],
+    "fold": [{"x": (4, 54, 1369), "output_size": (38, 39), "kernel_size": (2, 3)}],
     "max_pool2d": [{"x": (8, 16, 32, 30), "kernel_size": 3, "stride": 2, "padding": 1}],
     "batch_norm": [
         {"x": (8, 24, 21, 20), "w": (24,), "b": (24,), "training": True},
@@ -87,7 +89,17 @@ def test_same_bits_on_repeat(big, case):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "name",
-    ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "max_pool2d", "linear", "relu"],
+    [
+        "conv1d",
+        "conv2d",
+        "conv_transpose1d",
+        "conv_transpose2d",
+        "unfold",
+        "fold",
+        "max_pool2d",
+        "linear",
+        "relu",
+    ],
 )
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
     """Results and dx of a sample are the same bits for every batch that it is part of."""

@@ -9,3 +9,5 @@ from fastnn.ops.linear import linear as linear
 from fastnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
 from fastnn.ops.norm import batch_norm as batch_norm
 from fastnn.ops.pool import max_pool2d as max_pool2d
+from fastnn.ops.unfold import fold as fold
+from fastnn.ops.unfold import unfold as unfold
