@@ -51,6 +51,8 @@ BIG = {
         {"x": (5, 16, 15, 12), "w": (16, 24, 4, 4), "b": (24,), "padding": 1, "stride": 2},
         {"x": (3, 40, 21, 37), "w": (40, 1, 3, 3), "b": (20,), "padding": 1, "groups": 20},
     ],
+    "unfold": [{"x": (4, 16, 40, 37), "kernel_size": (3, 2), "stride": 2, "padding": 1}],
+    "fold": [{"x": (4, 54, 1369), "output_size": (38, 39), "kernel_size": (2, 3)}],
     "max_pool2d": [{"x": (8, 16, 32, 30), "kernel_size": 3, "stride": 2, "padding": 1}],
     "max_pool2d_with_indices": [{"x": (8, 16, 32, 30), "kernel_size": 3, "stride": 2}],
     "max_unpool2d": [{"x": (8, 16, 15, 16), "indices": (8, 16, 15, 16), "output_size": (30, 33)}],
@@ -223,6 +225,14 @@ PER_SAMPLE = {
         "log_softmax",
     ],
     ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "max_pool2d", "linear", "relu"],
+        "conv_transpose1d",
+        "conv_transpose2d",
+        "unfold",
+        "fold",
+        "max_pool2d",
+        "linear",
+        "relu",
+    ],
 )
 def test_a_sample_alone_or_in_any_place_of_a_batch(name, dtype):
     """Results and dx of a sample are the same bits for every batch that it is part of."""

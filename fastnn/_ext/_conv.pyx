@@ -93,3 +93,13 @@ def bias(cnp.ndarray dy not None, cnp.ndarray db not None):
     with nogil:
         status = table.conv_backward_bias(&args)
     check(status)
+
+
+def unfold(call, cnp.ndarray image not None, cnp.ndarray columns not None):
+    """Columns of the windows of a `ConvCall`."""
+    run(kernels(image).conv_unfold, call, image, None, None, None, columns, None, None)
+
+
+def fold(call, cnp.ndarray columns not None, cnp.ndarray image not None):
+    """Images as sums of columns."""
+    run(kernels(image).conv_fold, call, None, None, None, columns, None, image, None)

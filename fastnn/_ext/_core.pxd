@@ -232,6 +232,8 @@ cdef extern from "src/fastnn.h" nogil:
         int (*conv_depthwise_backward_data)(const conv_args *) noexcept nogil
         int (*conv_depthwise_backward_filter)(const conv_args *) noexcept nogil
         int (*conv_backward_bias)(const conv_args *) noexcept nogil
+        int (*conv_unfold)(const conv_args *) noexcept nogil
+        int (*conv_fold)(const conv_args *) noexcept nogil
         int (*max_pool_forward)(const pool_args *) noexcept nogil
         int (*max_pool_backward)(const pool_args *) noexcept nogil
         int (*avg_pool_forward)(const window_args *) noexcept nogil

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastnn.ops.rownorm import *  # noqa: F403
     from fastnn.ops.softmax import *  # noqa: F403
     from fastnn.ops.sparsity import *  # noqa: F403
+    from fastnn.ops.unfold import *  # noqa: F403
 
 FAMILY = {
     "adaptive_avg_pool2d": "adaptive",
@@ -42,6 +43,7 @@ FAMILY = {
     "conv_transpose2d": "conv_transpose",
     "elu": "activation",
     "embedding": "embedding",
+    "fold": "unfold",
     "gelu": "activation",
     "global_avg_pool": "adaptive",
     "global_max_pool": "adaptive",
@@ -81,6 +83,7 @@ FAMILY = {
     "softmax_cross_entropy": "loss",
     "softplus": "activation",
     "tanh": "activation",
+    "unfold": "unfold",
 }
 """The folder of each operation."""
 

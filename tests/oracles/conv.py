@@ -90,3 +90,35 @@ def conv_transpose2d_case(rng):
 
 def conv_transpose2d_torch(torch, x, w, b=None, **options):
     return torch.nn.functional.conv_transpose2d(x, w, b, **options)
+
+
+def unfold_case(rng):
+    options = {
+        "kernel_size": several(rng, 1, 4, 2),
+        "stride": several(rng, 1, 4, 2),
+        "padding": several(rng, 0, 3, 2),
+        "dilation": several(rng, 1, 3, 2),
+    }
+    pairs = zip(options["kernel_size"], options["dilation"], strict=True)
+    sizes = (d * (t - 1) + 1 + int(rng.integers(0, 8)) for t, d in pairs)
+    return Case("core", {"x": (*several(rng, 1, 4, 2), *sizes)}, options)
+
+
+def unfold_torch(torch, x, **options):
+    return torch.nn.functional.unfold(x, **options)
+
+
+def fold_case(rng):
+    one = unfold_case(rng)
+    n, c, h, w = one.arrays["x"]
+    options = one.options
+    keys = ("kernel_size", "stride", "padding", "dilation")
+    axes = zip((h, w), *(options[k] for k in keys), strict=True)
+    places = [(size + 2 * p - d * (t - 1) - 1) // s + 1 for size, t, s, p, d in axes]
+    r, s = options["kernel_size"]
+    columns = (n, c * r * s, places[0] * places[1])
+    return one._replace(arrays={"x": columns}, options={"output_size": (h, w), **options})
+
+
+def fold_torch(torch, x, **options):
+    return torch.nn.functional.fold(x, **options)

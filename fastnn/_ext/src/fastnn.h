@@ -298,6 +298,8 @@ typedef struct {
     KERNEL(conv_depthwise_backward_data, fastnn_conv_args)                                         \
     KERNEL(conv_depthwise_backward_filter, fastnn_conv_args)                                       \
     KERNEL(conv_backward_bias, fastnn_conv_args)                                                   \
+    KERNEL(conv_unfold, fastnn_conv_args)                                                          \
+    KERNEL(conv_fold, fastnn_conv_args)                                                            \
     /* pool */                                                                                     \
     KERNEL(max_pool_forward, fastnn_pool_args)                                                     \
     KERNEL(max_pool_backward, fastnn_pool_args)                                                    \

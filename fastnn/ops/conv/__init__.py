@@ -12,7 +12,7 @@ from fastnn.errors import ShapeError
 from fastnn.ops.conv import spec
 from fastnn.ops.conv.spec import ConvCall, ConvGrads
 
-__all__ = ["check_ranks", "conv1d", "conv2d", "weighted_arrays"]
+__all__ = ["check_ranks", "check_window", "conv1d", "conv2d", "weighted_arrays"]
 
 
 def _conv2d(
@@ -248,6 +248,25 @@ def check_ranks(
     _check.positive_sizes(op, "w", w, f"{filters} and the window")
 
 
+def check_window(
+    op: str,
+    letters: str,
+    sizes: tuple[int, ...],
+    taps: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+) -> None:
+    """The window fits into the padded image."""
+    axes = zip(letters.split(), sizes, taps, padding, dilation, strict=True)
+    for letter, size, many, side, step in axes:
+        span = step * (many - 1) + 1
+        if span > size + sum(side):
+            raise ShapeError(
+                f"{op}: x has {letter}={size}, padded by {side} to {size + sum(side)}, but the "
+                f"window spans {span}; it must fit"
+            )
+
+
 @lru_cache(4096)
 def _describe(
     op: str,
@@ -273,14 +292,7 @@ def _describe(
     if b is not None and b != w[:1]:
         raise ShapeError(f"{op}: b has shape {b} but w has K={w[0]} filters; b must be {w[:1]}")
     sides = _sides(op, padding, w[2:], stride, dilation)
-    axes = zip(letters.split(), x[2:], w[2:], sides, dilation, strict=True)
-    for letter, size, taps, side, step in axes:
-        span = step * (taps - 1) + 1
-        if span > size + sum(side):
-            raise ShapeError(
-                f"{op}: x has {letter}={size}, padded by {side} to {size + sum(side)}, but the "
-                f"window spans {span}; it must fit"
-            )
+    check_window(op, letters, x[2:], w[2:], sides, dilation)
     return spec.conv_call(dtype, x, w, b is not None, stride, sides, dilation, groups)
 
 

@@ -132,7 +132,8 @@ def _image(a: Array) -> Array:
     return a if a.ndim == 4 else a.reshape(*a.shape[:2], 1, a.shape[2])
 
 
-def _geometry(call: ConvCall) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+def geometry(call: ConvCall) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Strides, minus leading padding and dilations as the kernels take them."""
     start = tuple(-before for before, _ in call.padding)
     return (1, *call.stride)[-2:], (0, *start)[-2:], (1, *call.dilation)[-2:]
 
@@ -143,16 +144,16 @@ def _or_zeros(b: Array | None, like: Array, channels: int) -> Array:
 
 def _forward(call: ConvCall, x: Array, w: Array, b: Array | None, y: Array) -> None:
     bias = _or_zeros(b, y, y.shape[1])
-    _jit.launch(forward_kernel, _image(x), _image(w), bias, _image(y), *_geometry(call))
+    _jit.launch(forward_kernel, _image(x), _image(w), bias, _image(y), *geometry(call))
 
 
 def _image_gradient(call: ConvCall, w: Array, dy: Array, b: Array | None, dx: Array) -> None:
     bias = _or_zeros(b, dx, dx.shape[1])
-    _jit.launch(backward_data_kernel, _image(w), _image(dy), bias, _image(dx), *_geometry(call))
+    _jit.launch(backward_data_kernel, _image(w), _image(dy), bias, _image(dx), *geometry(call))
 
 
 def _filters(call: ConvCall, x: Array, dy: Array, dw: Array) -> None:
-    _jit.launch(backward_filter_kernel, _image(x), _image(dy), _image(dw), *_geometry(call))
+    _jit.launch(backward_filter_kernel, _image(x), _image(dy), _image(dw), *geometry(call))
 
 
 def _bias(dy: Array, db: Array) -> None:
