@@ -2,14 +2,15 @@
  * and an affine map w[g,k], b[g,k] that is the same for every sample.
  *
  * Statistics are two-pass with totals in float64. A row's results depend on that row alone; dw and
- * db are added up over the samples in index order, by one task per channel or block of columns. */
+ * db are added up over the samples in an order that follows from the shape. */
 #include "sums.h"
 
 #include <math.h>
 
-enum { TASK = 16384 };   /* numbers of a task that takes several rows */
-enum { COLUMNS = 64 };   /* of a task that adds up gradients of short channels */
-enum { SHORT_ROW = 64 }; /* channels below this length are added up as columns */
+enum { TASK = 16384 };                 /* numbers of a task that takes several rows */
+enum { COLUMNS = 64 };                 /* of a task that adds up gradients of short channels */
+enum { CHUNK = 32, CHUNK_ROW = 8192 }; /* rows whose dw and db are added up at once; their length */
+enum { SHORT_CHANNEL = 16 };           /* channels below this length are added up as columns */
 
 typedef fastnn_rownorm_args rows;
 
@@ -23,12 +24,6 @@ static inline const T *channels_of(const rows *v, const void *w, idx r) {
 }
 
 static inline idx rows_per_task(const rows *v) { return most(1, TASK / row_size(v)); }
-
-static int for_rows(const rows *v, fastnn_task task) {
-    idx all = v->n * v->g;
-    return fastnn_parallel_for(ceil_div(all, rows_per_task(v)), task, (void *)v, v->threads,
-                               (double)all * (20 + (double)row_size(v) / 2));
-}
 
 /* -- forward --------------------------------------------------------------------------------- */
 
@@ -82,7 +77,11 @@ static void forward_task(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-int FN(rownorm_forward)(const rows *v) { return for_rows(v, forward_task); }
+int FN(rownorm_forward)(const rows *v) {
+    idx all = v->n * v->g;
+    return fastnn_parallel_for(ceil_div(all, rows_per_task(v)), forward_task, (void *)v, v->threads,
+                               (double)all * (20 + (double)row_size(v) / 2));
+}
 
 /* -- backward: dx, a row at a time ------------------------------------------------------------- */
 
@@ -105,13 +104,29 @@ static inline void element_sums(const T *dy, const T *w, const T *x, idx size, p
             a0 += g0 * (load(x + i) - high - low);
             a1 += g1 * (load(x + i + VL) - high - low);
         }
-        to->slope += total(s0 + s1);
-        to->along += total(a0 + a1);
-        for (; i < block; ++i) {
-            T g = dy[i] * w[i];
-            to->slope += (double)g;
-            to->along += (double)g * (double)(x[i] - mean.high - mean.low);
+        for (; i + VL <= block; i += VL) {
+            vec g = load(dy + i) * load(w + i);
+            s0 += g;
+            a0 += g * (load(x + i) - high - low);
         }
+        if (i) {
+            to->slope += total(s0 + s1);
+            to->along += total(a0 + a1);
+        }
+        double slope[QUAD] = {0}, along[QUAD] = {0};
+        for (; i + QUAD <= block; i += QUAD)
+            for (idx j = 0; j < QUAD; ++j) {
+                double g = (double)(dy[i + j] * w[i + j]);
+                slope[j] += g;
+                along[j] += g * (double)(x[i + j] - mean.high - mean.low);
+            }
+        for (; i < block; ++i) {
+            double g = (double)(dy[i] * w[i]);
+            slope[0] += g;
+            along[0] += g * (double)(x[i] - mean.high - mean.low);
+        }
+        to->slope += quad_total(slope);
+        to->along += quad_total(along);
         dy += block;
         w += block;
         x += block;
@@ -162,6 +177,7 @@ static inline void write_dx(const rows *v, idx r, sums s) {
 typedef struct {
     rows v;
     double *parts; /* sums of dy and dy xhat of every sample and channel, or NULL */
+    T *chunks;     /* sums of dy xhat and of dy of CHUNK rows, per element, or NULL */
 } backward;
 
 static void backward_task(void *ctx, idx task, int slot) {
@@ -227,23 +243,76 @@ static void add_columns(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
+/* Many rows of middle length with an affine map per element: CHUNK rows at a time while they are in
+ * the cache, then chunks in index order. */
+static inline int takes_chunks(const rows *v) {
+    return v->l == 1 && v->g == 1 && v->n >= 8 * CHUNK && v->k >= COLUMNS && v->k <= CHUNK_ROW;
+}
+
+static void chunk_task(void *ctx, idx task, int slot) {
+    const backward *f = ctx;
+    const rows *v = &f->v;
+    T *restrict dw = f->chunks + task * 2 * v->k, *restrict db = dw + v->k;
+    memset(dw, 0, (size_t)(2 * v->k) * sizeof(T));
+    for (idx r = task * CHUNK; r < least(v->n, (task + 1) * CHUNK); ++r) {
+        if (v->dx) write_dx(v, r, row_sums(v, r, NULL));
+        const T *restrict x = row_of(v, v->x, r), *restrict dy = row_of(v, v->dy, r);
+        pair mean = split(v->mean[r]);
+        T inverse = (T)v->inverse[r];
+        for (idx i = 0; i < v->k; ++i) {
+            dw[i] += dy[i] * ((x[i] - mean.high - mean.low) * inverse);
+            db[i] += dy[i];
+        }
+    }
+    (void)slot;
+}
+
+static void add_chunks(void *ctx, idx task, int slot) {
+    const backward *f = ctx;
+    const rows *v = &f->v;
+    idx c0 = task * COLUMNS, size = least(COLUMNS, v->k - c0);
+    double dw[COLUMNS] = {0}, db[COLUMNS] = {0};
+    for (idx chunk = 0; chunk < ceil_div(v->n, CHUNK); ++chunk) {
+        const T *part = f->chunks + chunk * 2 * v->k + c0;
+        for (idx i = 0; i < size; ++i) {
+            dw[i] += (double)part[i];
+            db[i] += (double)part[v->k + i];
+        }
+    }
+    for (idx i = 0; i < size; ++i) set_gradients(v, c0 + i, dw[i], db[i]);
+    (void)slot;
+}
+
 int FN(rownorm_backward)(const rows *v) {
-    backward f = {*v, NULL};
-    int affine = v->dw || v->db, status = FASTNN_OK;
-    double size = (double)(v->n * v->g) * (double)row_size(v);
-    if (affine && v->l >= SHORT_ROW) {
-        f.parts = fastnn_scratch((size_t)(v->n * v->g * v->k) * 2 * sizeof(double));
-        if (!f.parts) return FASTNN_NOMEM;
+    backward f = {*v, NULL, NULL};
+    idx all = v->n * v->g;
+    double size = (double)all * (double)row_size(v);
+    fastnn_task first = backward_task, second = NULL;
+    idx firsts = ceil_div(all, rows_per_task(v)), seconds = 0;
+    void *scratch = NULL;
+    if (v->dw || v->db) {
+        if (v->l >= SHORT_CHANNEL) {
+            scratch = f.parts = fastnn_scratch((size_t)(all * v->k) * 2 * sizeof(double));
+            second = add_parts;
+            seconds = ceil_div(v->g * v->k, COLUMNS);
+        } else if (takes_chunks(v)) {
+            firsts = ceil_div(v->n, CHUNK);
+            scratch = f.chunks = fastnn_scratch((size_t)(firsts * 2 * v->k) * sizeof(T));
+            first = chunk_task;
+            second = add_chunks;
+            seconds = ceil_div(v->k, COLUMNS);
+        } else {
+            second = add_columns;
+            seconds = v->g * blocks_per_group(v);
+        }
+        if (second != add_columns && !scratch) return FASTNN_NOMEM;
     }
-    if (v->dx || f.parts) status = for_rows(&f.v, backward_task);
-    if (affine && status == FASTNN_OK) {
-        if (f.parts)
-            status = fastnn_parallel_for(ceil_div(v->g * v->k, COLUMNS), add_parts, &f, v->threads,
-                                         size / (double)v->l);
-        else
-            status = fastnn_parallel_for(v->g * blocks_per_group(v), add_columns, &f, v->threads,
-                                         size / 2);
-    }
-    if (f.parts) fastnn_scratch_release(f.parts);
+    int status = FASTNN_OK;
+    if (v->dx || scratch)
+        status = fastnn_parallel_for(firsts, first, &f, v->threads, (double)all * 20 + size / 2);
+    if (second && status == FASTNN_OK)
+        status = fastnn_parallel_for(seconds, second, &f, v->threads,
+                                     second == add_columns ? size / 2 : size / SHORT_CHANNEL);
+    if (scratch) fastnn_scratch_release(scratch);
     return status;
 }
