@@ -174,10 +174,12 @@ static inline void write_dx(const rows *v, idx r, sums s) {
             dx[i] = inverse * (dy[i] * w[c] - common - along * (x[i] - mean.high - mean.low));
 }
 
+/* What runs at once: samples whose partial sums fit the workspace. */
 typedef struct {
     rows v;
-    double *parts; /* sums of dy and dy xhat of every sample and channel, or NULL */
-    T *chunks;     /* sums of dy xhat and of dy of CHUNK rows, per element, or NULL */
+    double *totals; /* dw and db of the samples before, of every channel, or NULL */
+    double *parts;  /* sums of dy and dy xhat of every sample and channel, or NULL */
+    T *chunks;      /* sums of dy xhat and of dy of CHUNK rows, per element, or NULL */
 } backward;
 
 static void backward_task(void *ctx, idx task, int slot) {
@@ -204,12 +206,12 @@ static void add_parts(void *ctx, idx task, int slot) {
     const rows *v = &f->v;
     idx all = v->g * v->k;
     for (idx c = task * COLUMNS; c < least(all, (task + 1) * COLUMNS); ++c) {
-        double db = 0, dw = 0;
+        double *dw = f->totals + 2 * c, *db = dw + 1;
         for (idx n = 0; n < v->n; ++n) {
-            db += f->parts[2 * (n * all + c)];
-            dw += f->parts[2 * (n * all + c) + 1];
+            *db += f->parts[2 * (n * all + c)];
+            *dw += f->parts[2 * (n * all + c) + 1];
         }
-        set_gradients(v, c, dw, db);
+        set_gradients(v, c, *dw, *db);
     }
     (void)slot;
 }
@@ -271,7 +273,7 @@ static void add_chunks(void *ctx, idx task, int slot) {
     const backward *f = ctx;
     const rows *v = &f->v;
     idx c0 = task * COLUMNS, size = least(COLUMNS, v->k - c0);
-    double dw[COLUMNS] = {0}, db[COLUMNS] = {0};
+    double *dw = f->totals + 2 * c0, *db = dw + size;
     for (idx chunk = 0; chunk < ceil_div(v->n, CHUNK); ++chunk) {
         const T *part = f->chunks + chunk * 2 * v->k + c0;
         for (idx i = 0; i < size; ++i) {
@@ -283,36 +285,57 @@ static void add_chunks(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-int FN(rownorm_backward)(const rows *v) {
-    backward f = {*v, NULL, NULL};
-    idx all = v->n * v->g;
-    double size = (double)all * (double)row_size(v);
-    fastnn_task first = backward_task, second = NULL;
-    idx firsts = ceil_div(all, rows_per_task(v)), seconds = 0;
-    void *scratch = NULL;
-    if (v->dw || v->db) {
-        if (v->l >= SHORT_CHANNEL) {
-            scratch = f.parts = fastnn_scratch((size_t)(all * v->k) * 2 * sizeof(double));
-            second = add_parts;
-            seconds = ceil_div(v->g * v->k, COLUMNS);
-        } else if (takes_chunks(v)) {
-            firsts = ceil_div(v->n, CHUNK);
-            scratch = f.chunks = fastnn_scratch((size_t)(firsts * 2 * v->k) * sizeof(T));
-            first = chunk_task;
-            second = add_chunks;
-            seconds = ceil_div(v->k, COLUMNS);
-        } else {
-            second = add_columns;
-            seconds = v->g * blocks_per_group(v);
-        }
-        if (second != add_columns && !scratch) return FASTNN_NOMEM;
-    }
+/* Samples first .. first + n - 1 of v. */
+static rows samples(const rows *v, idx first, idx n) {
+    rows some = *v;
+    idx r = first * v->g;
+    some.n = n;
+    some.x = row_of(v, v->x, r);
+    some.dy = row_of(v, v->dy, r);
+    if (v->dx) some.dx = (void *)row_of(v, v->dx, r);
+    some.mean += r;
+    some.inverse += r;
+    return some;
+}
+
+static int backward_samples(backward *f, fastnn_task first, fastnn_task second) {
+    const rows *v = &f->v;
+    double all = (double)(v->n * v->g), size = all * (double)row_size(v);
+    idx firsts =
+        first == chunk_task ? ceil_div(v->n, CHUNK) : ceil_div(v->n * v->g, rows_per_task(v));
     int status = FASTNN_OK;
-    if (v->dx || scratch)
-        status = fastnn_parallel_for(firsts, first, &f, v->threads, (double)all * 20 + size / 2);
-    if (second && status == FASTNN_OK)
-        status = fastnn_parallel_for(seconds, second, &f, v->threads,
-                                     second == add_columns ? size / 2 : size / SHORT_CHANNEL);
-    if (scratch) fastnn_scratch_release(scratch);
+    if (v->dx || f->totals)
+        status = fastnn_parallel_for(firsts, first, f, v->threads, all * 20 + size / 2);
+    if (!second || status != FASTNN_OK) return status;
+    if (second == add_columns)
+        return fastnn_parallel_for(v->g * blocks_per_group(v), second, f, v->threads, size / 2);
+    return fastnn_parallel_for(ceil_div(v->g * v->k, COLUMNS), second, f, v->threads,
+                               size / SHORT_CHANNEL);
+}
+
+int FN(rownorm_backward)(const rows *v) {
+    backward f = {*v, NULL, NULL, NULL};
+    int parts = v->l >= SHORT_CHANNEL, affine = v->dw || v->db;
+    if (!affine) return backward_samples(&f, backward_task, NULL);
+    if (!parts && !takes_chunks(v)) return backward_samples(&f, backward_task, add_columns);
+    /* Partial sums are added in the order of the samples, whatever the workspace. */
+    idx channels = v->g * v->k, unit = parts ? 1 : CHUNK;
+    idx bytes = 2 * channels * (idx)(parts ? sizeof(double) : sizeof(T));
+    idx units = least(most(1, v->workspace / bytes), ceil_div(v->n, unit));
+    size_t totals = (size_t)channels * 2 * sizeof(double);
+    f.totals = fastnn_scratch(totals + (size_t)(units * bytes));
+    if (!f.totals) return FASTNN_NOMEM;
+    memset(f.totals, 0, totals);
+    if (parts)
+        f.parts = f.totals + 2 * channels;
+    else
+        f.chunks = (T *)(f.totals + 2 * channels);
+    int status = FASTNN_OK;
+    for (idx n = 0; n < v->n && status == FASTNN_OK; n += units * unit) {
+        f.v = samples(v, n, least(units * unit, v->n - n));
+        status = backward_samples(&f, parts ? backward_task : chunk_task,
+                                  parts ? add_parts : add_chunks);
+    }
+    fastnn_scratch_release(f.totals);
     return status;
 }

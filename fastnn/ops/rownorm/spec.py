@@ -63,6 +63,11 @@ class RowCall(NamedTuple):
         small = math.prod(self.affine) * (self.weight + self.bias)
         return np.dtype(self.dtype).itemsize * (2 * math.prod(self.x) + small)
 
+    @property
+    def workspace(self) -> int:
+        """Scratch bytes of backward at most: 1 per number of x and two float64 per channel."""
+        return math.prod(self.x) + 16 * math.prod(self.affine)
+
 
 class RMSNormGrads(NamedTuple):
     """Gradients of an RMS normalisation; None where not needed or not there."""
