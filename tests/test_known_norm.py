@@ -168,6 +168,22 @@ def test_nan_and_infinity_stay_in_their_row(backend, size):
         assert np.isnan(rest).all() if np.isnan(bad) else not rest.any()
 
 
+@pytest.mark.skipif("cython" not in BACKENDS, reason="needs the compiled extension")
+def test_the_workspace_bounds_scratch_and_changes_no_bit():
+    """Partial sums of 90000 channels would take 1.4 MB, of 4000 rows of 1100 2.2 MB in float64."""
+    x, w = RNG.standard_normal((300, 300, 16)), np.ones(300)
+    rows, scale = RNG.standard_normal((4000, 1100)), np.ones(1100)
+    _, one = fastnn.group_norm.forward(x, 10, w, w)
+    _, two = fastnn.layer_norm.forward(rows, 1100, scale, scale)
+    want = fastnn.group_norm.backward(one, x), fastnn.layer_norm.backward(two, rows)
+    fastnn.clear_workspace()
+    with fastnn.use(workspace=2**20):
+        got = fastnn.group_norm.backward(one, x), fastnn.layer_norm.backward(two, rows)
+    assert fastnn.clear_workspace() <= 2**20 + 2**16
+    for a, b in zip(want, got, strict=True):
+        assert all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
+
+
 def test_batch_norm_keras_worked_by_hand(backend):
     # Values 1, 3: mean 2, biased variance 1; 3/4 of the old statistic and 1/4 of the new.
     mean, var = np.array([4.0]), np.array([9.0])

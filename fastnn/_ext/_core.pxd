@@ -90,6 +90,7 @@ cdef extern from "src/fastnn.h" nogil:
         double *inverse
         double eps
         idx n, g, k, length "l"
+        idx workspace
         int centred
         int threads
 

@@ -2,7 +2,9 @@
 
 cimport numpy as cnp
 
-from fastnn._ext._core cimport check, data, kernel_table, kernels, num_threads, rownorm_args
+from fastnn._ext._core cimport (
+    check, data, kernel_table, kernels, num_threads, rownorm_args, workspace
+)
 
 cnp.import_array()
 
@@ -12,6 +14,7 @@ cdef int fill(rownorm_args *args, tuple sizes, bint centred, mean, inverse) exce
     args.centred = centred
     args.mean, args.inverse = <double *>data(mean), <double *>data(inverse)
     args.threads = num_threads()
+    args.workspace = workspace()
     return 0
 
 

@@ -145,13 +145,15 @@ typedef struct {
 
 /* Row normalisation of x[n,g,k,l]: statistics per (n,g) over k and l, affine w[g,k], b[g,k] (never
  * NULL). Float64 `mean` and `inverse` = 1/sqrt(var + eps) of [n,g] are results of forward, unless
- * NULL, and inputs of backward. If not `centred` the mean is 0 and never estimated. */
+ * NULL, and inputs of backward. If not `centred` the mean is 0 and never estimated. `workspace`
+ * bounds scratch memory in bytes, besides two numbers per channel. */
 typedef struct {
     const void *x, *w, *b, *dy;
     void *y, *dx, *dw, *db;
     double *mean, *inverse;
     double eps;
     idx n, g, k, l;
+    idx workspace;
     int centred;
     int threads;
 } fastnn_rownorm_args;

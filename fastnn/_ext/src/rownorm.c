@@ -2,14 +2,15 @@
  * and an affine map w[g,k], b[g,k] that is the same for every sample.
  *
  * Statistics are two-pass with totals in float64. A row's results depend on that row alone; dw and
- * db are added up over the samples in index order, by one task per channel or block of columns. */
+ * db are added up over the samples in an order that follows from the shape. */
 #include "sums.h"
 
 #include <math.h>
 
-enum { TASK = 16384 };   /* numbers of a task that takes several rows */
-enum { COLUMNS = 64 };   /* of a task that adds up gradients of short channels */
-enum { SHORT_ROW = 64 }; /* channels below this length are added up as columns */
+enum { TASK = 16384 };                 /* numbers of a task that takes several rows */
+enum { COLUMNS = 64 };                 /* of a task that adds up gradients of short channels */
+enum { CHUNK = 32, CHUNK_ROW = 8192 }; /* rows whose dw and db are added up at once; their length */
+enum { SHORT_CHANNEL = 16 };           /* channels below this length are added up as columns */
 
 typedef fastnn_rownorm_args rows;
 
@@ -23,12 +24,6 @@ static inline const T *channels_of(const rows *v, const void *w, idx r) {
 }
 
 static inline idx rows_per_task(const rows *v) { return most(1, TASK / row_size(v)); }
-
-static int for_rows(const rows *v, fastnn_task task) {
-    idx all = v->n * v->g;
-    return fastnn_parallel_for(ceil_div(all, rows_per_task(v)), task, (void *)v, v->threads,
-                               (double)all * (20 + (double)row_size(v) / 2));
-}
 
 /* -- forward --------------------------------------------------------------------------------- */
 
@@ -82,7 +77,11 @@ static void forward_task(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-int FN(rownorm_forward)(const rows *v) { return for_rows(v, forward_task); }
+int FN(rownorm_forward)(const rows *v) {
+    idx all = v->n * v->g;
+    return fastnn_parallel_for(ceil_div(all, rows_per_task(v)), forward_task, (void *)v, v->threads,
+                               (double)all * (20 + (double)row_size(v) / 2));
+}
 
 /* -- backward: dx, a row at a time ------------------------------------------------------------- */
 
@@ -105,13 +104,29 @@ static inline void element_sums(const T *dy, const T *w, const T *x, idx size, p
             a0 += g0 * (load(x + i) - high - low);
             a1 += g1 * (load(x + i + VL) - high - low);
         }
-        to->slope += total(s0 + s1);
-        to->along += total(a0 + a1);
-        for (; i < block; ++i) {
-            T g = dy[i] * w[i];
-            to->slope += (double)g;
-            to->along += (double)g * (double)(x[i] - mean.high - mean.low);
+        for (; i + VL <= block; i += VL) {
+            vec g = load(dy + i) * load(w + i);
+            s0 += g;
+            a0 += g * (load(x + i) - high - low);
         }
+        if (i) {
+            to->slope += total(s0 + s1);
+            to->along += total(a0 + a1);
+        }
+        double slope[QUAD] = {0}, along[QUAD] = {0};
+        for (; i + QUAD <= block; i += QUAD)
+            for (idx j = 0; j < QUAD; ++j) {
+                double g = (double)(dy[i + j] * w[i + j]);
+                slope[j] += g;
+                along[j] += g * (double)(x[i + j] - mean.high - mean.low);
+            }
+        for (; i < block; ++i) {
+            double g = (double)(dy[i] * w[i]);
+            slope[0] += g;
+            along[0] += g * (double)(x[i] - mean.high - mean.low);
+        }
+        to->slope += quad_total(slope);
+        to->along += quad_total(along);
         dy += block;
         w += block;
         x += block;
@@ -159,9 +174,12 @@ static inline void write_dx(const rows *v, idx r, sums s) {
             dx[i] = inverse * (dy[i] * w[c] - common - along * (x[i] - mean.high - mean.low));
 }
 
+/* What runs at once: samples whose partial sums fit the workspace. */
 typedef struct {
     rows v;
-    double *parts; /* sums of dy and dy xhat of every sample and channel, or NULL */
+    double *totals; /* dw and db of the samples before, of every channel, or NULL */
+    double *parts;  /* sums of dy and dy xhat of every sample and channel, or NULL */
+    T *chunks;      /* sums of dy xhat and of dy of CHUNK rows, per element, or NULL */
 } backward;
 
 static void backward_task(void *ctx, idx task, int slot) {
@@ -188,12 +206,12 @@ static void add_parts(void *ctx, idx task, int slot) {
     const rows *v = &f->v;
     idx all = v->g * v->k;
     for (idx c = task * COLUMNS; c < least(all, (task + 1) * COLUMNS); ++c) {
-        double db = 0, dw = 0;
+        double *dw = f->totals + 2 * c, *db = dw + 1;
         for (idx n = 0; n < v->n; ++n) {
-            db += f->parts[2 * (n * all + c)];
-            dw += f->parts[2 * (n * all + c) + 1];
+            *db += f->parts[2 * (n * all + c)];
+            *dw += f->parts[2 * (n * all + c) + 1];
         }
-        set_gradients(v, c, dw, db);
+        set_gradients(v, c, *dw, *db);
     }
     (void)slot;
 }
@@ -227,23 +245,97 @@ static void add_columns(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
+/* Many rows of middle length with an affine map per element: CHUNK rows at a time while they are in
+ * the cache, then chunks in index order. */
+static inline int takes_chunks(const rows *v) {
+    return v->l == 1 && v->g == 1 && v->n >= 8 * CHUNK && v->k >= COLUMNS && v->k <= CHUNK_ROW;
+}
+
+static void chunk_task(void *ctx, idx task, int slot) {
+    const backward *f = ctx;
+    const rows *v = &f->v;
+    T *restrict dw = f->chunks + task * 2 * v->k, *restrict db = dw + v->k;
+    memset(dw, 0, (size_t)(2 * v->k) * sizeof(T));
+    for (idx r = task * CHUNK; r < least(v->n, (task + 1) * CHUNK); ++r) {
+        if (v->dx) write_dx(v, r, row_sums(v, r, NULL));
+        const T *restrict x = row_of(v, v->x, r), *restrict dy = row_of(v, v->dy, r);
+        pair mean = split(v->mean[r]);
+        T inverse = (T)v->inverse[r];
+        for (idx i = 0; i < v->k; ++i) {
+            dw[i] += dy[i] * ((x[i] - mean.high - mean.low) * inverse);
+            db[i] += dy[i];
+        }
+    }
+    (void)slot;
+}
+
+static void add_chunks(void *ctx, idx task, int slot) {
+    const backward *f = ctx;
+    const rows *v = &f->v;
+    idx c0 = task * COLUMNS, size = least(COLUMNS, v->k - c0);
+    double *dw = f->totals + 2 * c0, *db = dw + size;
+    for (idx chunk = 0; chunk < ceil_div(v->n, CHUNK); ++chunk) {
+        const T *part = f->chunks + chunk * 2 * v->k + c0;
+        for (idx i = 0; i < size; ++i) {
+            dw[i] += (double)part[i];
+            db[i] += (double)part[v->k + i];
+        }
+    }
+    for (idx i = 0; i < size; ++i) set_gradients(v, c0 + i, dw[i], db[i]);
+    (void)slot;
+}
+
+/* Samples first .. first + n - 1 of v. */
+static rows samples(const rows *v, idx first, idx n) {
+    rows some = *v;
+    idx r = first * v->g;
+    some.n = n;
+    some.x = row_of(v, v->x, r);
+    some.dy = row_of(v, v->dy, r);
+    if (v->dx) some.dx = (void *)row_of(v, v->dx, r);
+    some.mean += r;
+    some.inverse += r;
+    return some;
+}
+
+static int backward_samples(backward *f, fastnn_task first, fastnn_task second) {
+    const rows *v = &f->v;
+    double all = (double)(v->n * v->g), size = all * (double)row_size(v);
+    idx firsts =
+        first == chunk_task ? ceil_div(v->n, CHUNK) : ceil_div(v->n * v->g, rows_per_task(v));
+    int status = FASTNN_OK;
+    if (v->dx || f->totals)
+        status = fastnn_parallel_for(firsts, first, f, v->threads, all * 20 + size / 2);
+    if (!second || status != FASTNN_OK) return status;
+    if (second == add_columns)
+        return fastnn_parallel_for(v->g * blocks_per_group(v), second, f, v->threads, size / 2);
+    return fastnn_parallel_for(ceil_div(v->g * v->k, COLUMNS), second, f, v->threads,
+                               size / SHORT_CHANNEL);
+}
+
 int FN(rownorm_backward)(const rows *v) {
-    backward f = {*v, NULL};
-    int affine = v->dw || v->db, status = FASTNN_OK;
-    double size = (double)(v->n * v->g) * (double)row_size(v);
-    if (affine && v->l >= SHORT_ROW) {
-        f.parts = fastnn_scratch((size_t)(v->n * v->g * v->k) * 2 * sizeof(double));
-        if (!f.parts) return FASTNN_NOMEM;
+    backward f = {*v, NULL, NULL, NULL};
+    int parts = v->l >= SHORT_CHANNEL, affine = v->dw || v->db;
+    if (!affine) return backward_samples(&f, backward_task, NULL);
+    if (!parts && !takes_chunks(v)) return backward_samples(&f, backward_task, add_columns);
+    /* Partial sums are added in the order of the samples, whatever the workspace. */
+    idx channels = v->g * v->k, unit = parts ? 1 : CHUNK;
+    idx bytes = 2 * channels * (idx)(parts ? sizeof(double) : sizeof(T));
+    idx units = least(most(1, v->workspace / bytes), ceil_div(v->n, unit));
+    size_t totals = (size_t)channels * 2 * sizeof(double);
+    f.totals = fastnn_scratch(totals + (size_t)(units * bytes));
+    if (!f.totals) return FASTNN_NOMEM;
+    memset(f.totals, 0, totals);
+    if (parts)
+        f.parts = f.totals + 2 * channels;
+    else
+        f.chunks = (T *)(f.totals + 2 * channels);
+    int status = FASTNN_OK;
+    for (idx n = 0; n < v->n && status == FASTNN_OK; n += units * unit) {
+        f.v = samples(v, n, least(units * unit, v->n - n));
+        status = backward_samples(&f, parts ? backward_task : chunk_task,
+                                  parts ? add_parts : add_chunks);
     }
-    if (v->dx || f.parts) status = for_rows(&f.v, backward_task);
-    if (affine && status == FASTNN_OK) {
-        if (f.parts)
-            status = fastnn_parallel_for(ceil_div(v->g * v->k, COLUMNS), add_parts, &f, v->threads,
-                                         size / (double)v->l);
-        else
-            status = fastnn_parallel_for(v->g * blocks_per_group(v), add_columns, &f, v->threads,
-                                         size / 2);
-    }
-    if (f.parts) fastnn_scratch_release(f.parts);
+    fastnn_scratch_release(f.totals);
     return status;
 }

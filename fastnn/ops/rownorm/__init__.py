@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,12 @@ from fastnn.ops.rownorm.spec import NormGrads, RMSNormGrads
 
 __all__ = ["group_norm", "instance_norm", "layer_norm", "rms_norm"]
 
-_IMPLS = ("cython:twopass", "numba:twopass", "naive")
+_SHARED: dict[str, Any] = {
+    "impls": ["cython:twopass", "numba:twopass", "naive"],
+    "terms": spec.terms,
+    "exact": False,
+    "smooth": True,
+}
 
 
 def _layer_norm(
@@ -362,46 +368,34 @@ layer_norm = Op(
     _layer_norm,
     returns=Array,
     grads=NormGrads,
-    impls=_IMPLS,
     cases=spec.layer_norm_cases,
     errors=spec.layer_norm_errors,
-    terms=spec.terms,
-    exact=False,
-    smooth=True,
+    **_SHARED,
 )
 
 group_norm = Op(
     _group_norm,
     returns=Array,
     grads=NormGrads,
-    impls=_IMPLS,
     cases=spec.group_norm_cases,
     errors=spec.group_norm_errors,
-    terms=spec.terms,
-    exact=False,
-    smooth=True,
+    **_SHARED,
 )
 
 instance_norm = Op(
     _instance_norm,
     returns=Array,
     grads=NormGrads,
-    impls=_IMPLS,
     cases=spec.instance_norm_cases,
     errors=spec.instance_norm_errors,
-    terms=spec.terms,
-    exact=False,
-    smooth=True,
+    **_SHARED,
 )
 
 rms_norm = Op(
     _rms_norm,
     returns=Array,
     grads=RMSNormGrads,
-    impls=_IMPLS,
     cases=spec.rms_norm_cases,
     errors=spec.rms_norm_errors,
-    terms=spec.terms,
-    exact=False,
-    smooth=True,
+    **_SHARED,
 )
