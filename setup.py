@@ -21,7 +21,16 @@ DOORS = ["_core", "_conv", "_pool", "_norm", "_activation", "_loss", "_linear", 
 
 # Compiled once, and once per instruction set and element type.
 COMMON = ["threads.c", "scratch.c", "isa.c"]
-KERNELS = ["table.c", "gemm.c", "conv_im2col.c", "pool.c", "norm.c", "relu.c", "xent.c", "recurrent.c"]
+KERNELS = [
+    "table.c",
+    "gemm.c",
+    "conv_im2col.c",
+    "pool.c",
+    "norm.c",
+    "relu.c",
+    "xent.c",
+    "recurrent.c",
+]
 
 FLAGS = [
     "-std=gnu11",
