@@ -30,8 +30,9 @@ def _sigmoid(a):  # type: ignore[no-untyped-def]
 def _add_product(to, v, w, first, last):  # type: ignore[no-untyped-def]
     """to[j] += sum over i of v[i] * w[i, j] for j in first .. last."""
     for i in range(v.size):
-        for j in range(first, last):
-            to[j - first] += v[i] * w[i, j]
+        factor, row = v[i], w[i, first:last]
+        for j in range(row.size):  # from 0 on: other indices might be negative, hence no vectors
+            to[j] += factor * row[j]
 
 
 @_jit.helper
