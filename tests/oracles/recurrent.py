@@ -45,7 +45,7 @@ def _run(torch, function, states, x, weights, lengths, reverse, batch_first):
     return (y[..., -last[0].shape[2] :], *(s[-1] for s in last))
 
 
-def _torch(torch, function, names):
+def _call(torch, function, names):
     def call(x, w_ih, w_hh, b_ih=None, b_hh=None, lengths=None, **options):
         reverse, batch_first = options["reverse"], options["batch_first"]
         batch, size = x.shape[0 if batch_first else 1], w_hh.shape[1]
@@ -63,7 +63,7 @@ def rnn_case(rng):
 
 def rnn_torch(torch, x, *args, nonlinearity, **arguments):
     function = torch.rnn_relu if nonlinearity == "relu" else torch.rnn_tanh
-    return _torch(torch, function, ["h0"])(x, *args, **arguments)
+    return _call(torch, function, ["h0"])(x, *args, **arguments)
 
 
 def lstm_case(rng):
@@ -71,7 +71,7 @@ def lstm_case(rng):
 
 
 def lstm_torch(torch, x, *args, **arguments):
-    return _torch(torch, torch.lstm, ["h0", "c0"])(x, *args, **arguments)
+    return _call(torch, torch.lstm, ["h0", "c0"])(x, *args, **arguments)
 
 
 def gru_case(rng):
@@ -79,4 +79,4 @@ def gru_case(rng):
 
 
 def gru_torch(torch, x, *args, **arguments):
-    return _torch(torch, torch.gru, ["h0"])(x, *args, **arguments)
+    return _call(torch, torch.gru, ["h0"])(x, *args, **arguments)

@@ -30,8 +30,9 @@ def _sigmoid(a):  # type: ignore[no-untyped-def]
 def _add_product(to, v, w, first, last):  # type: ignore[no-untyped-def]
     """to[j] += sum over i of v[i] * w[i, j] for j in first .. last."""
     for i in range(v.size):
-        for j in range(first, last):
-            to[j - first] += v[i] * w[i, j]
+        factor, row = v[i], w[i, first:last]
+        for j in range(row.size):  # from 0 on: other indices might be negative, hence no vectors
+            to[j] += factor * row[j]
 
 
 @_jit.helper
@@ -194,14 +195,19 @@ def column_sums_kernel(a, total):  # type: ignore[no-untyped-def]
         total[j] = s
 
 
+def _one_type(a: Array) -> Array:
+    """`a` contiguous and writable: for others Numba would compile other code, with other bits."""
+    return np.require(a, requirements=["C", "W"])
+
+
 def _whole(call: RecurrentCall, lengths: Array | None) -> Array:
-    return np.full(call.sizes[1], call.sizes[0]) if lengths is None else lengths
+    return np.full(call.sizes[1], call.sizes[0]) if lengths is None else _one_type(lengths)
 
 
 def _states(call: RecurrentCall, value: Array | None) -> Array:
     """Rows N H to start from, or zeros."""
     shape = (call.sizes[1], call.hidden)
-    return np.zeros(shape, call.dtype) if value is None else value.copy()
+    return np.zeros(shape, call.dtype) if value is None else np.array(value)
 
 
 def _run_forward(  # type: ignore[no-untyped-def]
@@ -211,13 +217,13 @@ def _run_forward(  # type: ignore[no-untyped-def]
     own_h, own_c = _states(call, h0), _states(call, c0)
     if tape is None:
         tape = np.empty((0, 0, 5, call.hidden), call.dtype)
-    transposed = np.ascontiguousarray(w_ih.T), np.ascontiguousarray(w_hh.T)
-    biases = none if b_ih is None else b_ih, none if b_hh is None else b_hh
+    transposed = _one_type(w_ih.T), _one_type(w_hh.T)
+    biases = (none if b is None else _one_type(b) for b in (b_ih, b_hh))
     _jit.launch(
         forward_kernel,
         _CELL[call.cell],
         call.reverse,
-        x,
+        _one_type(x),
         *transposed,
         *biases,
         _whole(call, lengths),
@@ -240,11 +246,11 @@ def _run_backward(  # type: ignore[no-untyped-def]
         backward_kernel,
         _CELL[call.cell],
         call.reverse,
-        w_hh,
+        _one_type(w_hh),
         _states(call, start),
         _whole(call, lengths),
         tape,
-        np.empty((0, batch, size), call.dtype) if dy is None else dy,
+        np.empty((0, batch, size), call.dtype) if dy is None else _one_type(dy),
         own_h,
         own_c,
         dg,
@@ -257,8 +263,7 @@ def _run_backward(  # type: ignore[no-untyped-def]
 
 def _product(a: Array, b: Array) -> Array:
     c = np.empty((a.shape[0], b.shape[1]), b.dtype)
-    # contiguous: one compiled kernel for all, and the copies are small beside the product
-    _jit.launch(product_kernel, np.ascontiguousarray(a), np.ascontiguousarray(b), c)
+    _jit.launch(product_kernel, _one_type(a), _one_type(b), c)  # copies are small beside it
     return c
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn._cases import Bad, Case, case, shape
+from fastnn._cases import Bad, Case, Draw, case, shape
 from fastnn.errors import DtypeError, OptionError, ShapeError
 
 Array = np.ndarray[Any, Any]
@@ -136,10 +136,14 @@ def terms(call: RecurrentCall) -> int:
     return t * max(n, i + call.gates * h)
 
 
-def draw_recurrent(rng: np.random.Generator, case: Case, dtype: np.dtype[Any]) -> Array:
-    """w_hh uniform on +-1/sqrt(H): with larger ones rounding errors grow from step to step."""
-    sizes = case.arrays["w_hh"]
-    return (rng.uniform(-1, 1, sizes) / math.sqrt(sizes[1])).astype(dtype)
+def _draw_weights(name: str, bound: float) -> Draw:
+    """Uniform on +-bound/sqrt(columns): sums near 1, and errors do not grow from step to step."""
+
+    def draw(rng: np.random.Generator, case: Case, dtype: np.dtype[Any]) -> Array:
+        sizes = case.arrays[name]
+        return (rng.uniform(-bound, bound, sizes) / math.sqrt(sizes[1])).astype(dtype)
+
+    return draw
 
 
 def draw_lengths(rng: np.random.Generator, case: Case, dtype: np.dtype[Any]) -> Array:
@@ -151,7 +155,11 @@ def draw_lengths(rng: np.random.Generator, case: Case, dtype: np.dtype[Any]) -> 
     return lengths
 
 
-DRAW: Mapping[str, Callable[..., Array]] = {"w_hh": draw_recurrent, "lengths": draw_lengths}
+DRAW: Mapping[str, Draw] = {
+    "w_ih": _draw_weights("w_ih", 2),
+    "w_hh": _draw_weights("w_hh", 1),
+    "lengths": draw_lengths,
+}
 
 
 def rnn_cases() -> Iterator[Case]:
