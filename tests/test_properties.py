@@ -93,6 +93,12 @@ BIG = {
     "hardsigmoid": [{"x": (50, 40, 41)}],
     "hardswish": [{"x": (50, 40, 41)}],
     "gelu": [{"x": (50, 40, 41)}, {"x": (50, 40, 41), "approximate": "tanh"}],
+    "prelu": [
+        {"x": (50, 6, 41, 9), "w": (6,)},
+        {"x": (301, 300), "w": (300,)},
+        {"x": (301, 300), "w": (1,)},
+    ],
+    "dropout": [{"x": (64, 40, 41), "rng": 5}],
     "softmax": [{"x": (300, 301)}, {"x": (5, 60, 301), "axis": 1}],
     "log_softmax": [{"x": (300, 301)}, {"x": (5, 60, 301), "axis": 1}],
     "softmax_cross_entropy": [
@@ -135,11 +141,6 @@ BIG = {
 
 
 # Operations whose samples do not know of each other, with one result.
-PER_SAMPLE = ["conv2d", "linear", "relu", "max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"]
-PER_SAMPLE += ["adaptive_avg_pool2d", "adaptive_max_pool2d", "global_avg_pool", "global_max_pool"]
-PER_SAMPLE += ["interpolate", "pad"]
-
-
 def big_cases():
     for op in fastnn.dispatch.OPS.values():
         for i, spec in enumerate(BIG[op.name]):
@@ -158,7 +159,6 @@ def results(op, case, dtype, impl=None):
     y, ctx = op.forward(**arguments, backend=impl)
     grads = op.backward(ctx, testing.draw_dy(op, ctx.call))
     return [*as_tuple(y), *(g for g in grads if g is not None)]
-    return [*(y if op.outputs else (y,)), *(g for g in grads if g is not None)]
 
 
 def digest(arrays):
@@ -184,11 +184,47 @@ def test_same_bits_on_repeat(big, case):
 
 
 # Operations whose samples do not see each other, and the arrays that have a sample axis.
-PER_SAMPLE = {
-    "conv2d": ("x",),
-    "max_pool2d": ("x",),
-    "linear": ("x",),
-    "relu": ("x",),
+# Operations that treat samples apart, with the arrays that have a batch axis.
+PER_SAMPLE = dict.fromkeys(
+    [
+        "adaptive_avg_pool2d",
+        "adaptive_max_pool2d",
+        "avg_pool1d",
+        "avg_pool2d",
+        "conv1d",
+        "conv2d",
+        "conv_transpose1d",
+        "conv_transpose2d",
+        "elu",
+        "fold",
+        "gelu",
+        "global_avg_pool",
+        "global_max_pool",
+        "group_norm",
+        "hardsigmoid",
+        "hardswish",
+        "instance_norm",
+        "interpolate",
+        "layer_norm",
+        "leaky_relu",
+        "linear",
+        "log_softmax",
+        "max_pool1d",
+        "max_pool2d",
+        "pad",
+        "prelu",
+        "relu",
+        "rms_norm",
+        "selu",
+        "sigmoid",
+        "silu",
+        "softmax",
+        "softplus",
+        "tanh",
+        "unfold",
+    ],
+    ("x",),
+) | {
     "softmax_cross_entropy": ("x", "labels", "sample_weight"),
     "soft_cross_entropy": ("x", "target", "sample_weight"),
     "multi_margin_loss": ("x", "labels"),
@@ -199,35 +235,6 @@ PER_SAMPLE = {
     "kl_div": ("x", "target"),
     "embedding": ("indices",),
 }
-
-
-PER_SAMPLE = [
-    "conv1d",
-    "conv2d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "elu",
-    "fold",
-    "gelu",
-    "group_norm",
-    "hardsigmoid",
-    "hardswish",
-    "instance_norm",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "max_pool2d",
-    "relu",
-    "rms_norm",
-    "selu",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "tanh",
-    "unfold",
-]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -5,10 +5,12 @@ cimport numpy as cnp
 from fastnn._ext._core cimport (
     check,
     data,
+    dropout_args,
     kernel_table,
     kernels,
     num_threads,
     pointwise_args,
+    prelu_args,
     softmax_args,
 )
 
@@ -84,4 +86,46 @@ cdef int _run_softmax(tuple sizes, bint log, cnp.ndarray x, cnp.ndarray dy,
     args.threads = num_threads()
     with nogil:
         status = table.softmax(&args)
+    return check(status)
+
+
+def dropout(cnp.ndarray key not None, cnp.uint64_t least, double scale, cnp.ndarray x not None,
+            cnp.ndarray y not None):
+    """y = x * scale where an element's random bits are at least `least`, else 0."""
+    cdef dropout_args args
+    cdef int status
+    cdef const kernel_table *table = kernels(x)
+    args.key[0], args.key[1] = key
+    args.least, args.scale = least, scale
+    args.x, args.y = data(x), data(y)
+    args.size = cnp.PyArray_SIZE(x)
+    args.threads = num_threads()
+    with nogil:
+        status = table.dropout(&args)
+    check(status)
+
+
+def prelu_forward(tuple sizes, cnp.ndarray x not None, cnp.ndarray w not None,
+                  cnp.ndarray y not None):
+    """y = prelu(x, w)."""
+    _run_prelu(sizes, x, w, None, y, None)
+
+
+def prelu_backward(tuple sizes, cnp.ndarray x not None, cnp.ndarray w not None,
+                   cnp.ndarray dy not None, cnp.ndarray dx, cnp.ndarray dw):
+    """dx and dw; None is not computed."""
+    _run_prelu(sizes, x, w, dy, dx, dw)
+
+
+cdef int _run_prelu(tuple sizes, cnp.ndarray x, cnp.ndarray w, cnp.ndarray dy, cnp.ndarray y,
+                    cnp.ndarray dw) except -1:
+    cdef prelu_args args
+    cdef int status
+    cdef const kernel_table *table = kernels(x)
+    args.n, args.c, args.length = sizes
+    args.size = cnp.PyArray_SIZE(x)
+    args.x, args.w, args.dy, args.y, args.dw = data(x), data(w), data(dy), data(y), data(dw)
+    args.threads = num_threads()
+    with nogil:
+        status = table.prelu(&args)
     return check(status)

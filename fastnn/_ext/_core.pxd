@@ -223,6 +223,24 @@ cdef extern from "src/fastnn.h" nogil:
         int axes, mode
         int threads
 
+    ctypedef struct dropout_args "fastnn_dropout_args":
+        const void *x
+        void *y
+        cnp.uint64_t key[2]
+        cnp.uint64_t least
+        double scale
+        idx size
+        int threads
+
+    ctypedef struct prelu_args "fastnn_prelu_args":
+        const void *x
+        const void *w
+        const void *dy
+        void *y
+        void *dw
+        idx n, c, length "l", size
+        int threads
+
     ctypedef struct kernel_table "fastnn_kernels":
         int (*gemm)(const gemm_args *) noexcept nogil
         int (*colsum)(const colsum_args *) noexcept nogil
@@ -253,6 +271,8 @@ cdef extern from "src/fastnn.h" nogil:
         int (*pointwise_forward)(const pointwise_args *) noexcept nogil
         int (*pointwise_backward)(const pointwise_args *) noexcept nogil
         int (*softmax)(const softmax_args *) noexcept nogil
+        int (*prelu)(const prelu_args *) noexcept nogil
+        int (*dropout)(const dropout_args *) noexcept nogil
         int (*softmax_xent_forward)(const xent_args *) noexcept nogil
         int (*softmax_xent_backward)(const xent_args *) noexcept nogil
         int (*multi_margin_forward)(const margin_args *) noexcept nogil

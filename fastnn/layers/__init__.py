@@ -2,7 +2,20 @@
 
 from fastnn.layers._summary import Summary as Summary
 from fastnn.layers._summary import summary as summary
+from fastnn.layers.activation import ELU as ELU
+from fastnn.layers.activation import GELU as GELU
+from fastnn.layers.activation import SELU as SELU
+from fastnn.layers.activation import Hardsigmoid as Hardsigmoid
+from fastnn.layers.activation import Hardswish as Hardswish
+from fastnn.layers.activation import LeakyReLU as LeakyReLU
+from fastnn.layers.activation import LogSoftmax as LogSoftmax
+from fastnn.layers.activation import PReLU as PReLU
 from fastnn.layers.activation import ReLU as ReLU
+from fastnn.layers.activation import Sigmoid as Sigmoid
+from fastnn.layers.activation import SiLU as SiLU
+from fastnn.layers.activation import Softmax as Softmax
+from fastnn.layers.activation import Softplus as Softplus
+from fastnn.layers.activation import Tanh as Tanh
 from fastnn.layers.base import Layer as Layer
 from fastnn.layers.combinators import Concat as Concat
 from fastnn.layers.combinators import Residual as Residual

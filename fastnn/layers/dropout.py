@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-
-from fastnn import _check
+from fastnn import _check, ops
+from fastnn.dispatch import Op
 from fastnn.errors import OptionError
-from fastnn.layers.base import Array, Layer, RandomSource, generator
+from fastnn.layers.base import Array, OpLayer, RandomSource, generator
 from fastnn.layers.shape import same_shape
 
 
-class Dropout(Layer):
-    """Set random elements to zero in training, and scale the others up to keep the mean.
+class Dropout(OpLayer):
+    """Set random elements to zero in training and scale the others up, see `fastnn.dropout`.
 
     ::
 
         y = x * keep / (1 - p),   keep[...] = 1 with probability 1 - p, else 0      in training
         y = x                                                                       in evaluation
+
+    Each `forward` draws one key from `rng`; the mask follows from it, whatever the backend.
 
     ``x`` and ``y`` have the same, any shape; in evaluation y is x itself.
 
@@ -40,12 +41,14 @@ class Dropout(Layer):
     >>> from fastnn.layers import Dropout
     >>> layer = Dropout(0.5, rng=1)
     >>> layer(np.ones(6))
-    array([0., 2., 2., 2., 0., 0.])
+    array([2., 2., 0., 2., 0., 2.])
     >>> layer.backward(np.ones(6))
-    array([0., 2., 2., 2., 0., 0.])
+    array([2., 2., 0., 2., 0., 2.])
     >>> layer.eval()(np.ones(6))
     array([1., 1., 1., 1., 1., 1.])
     """
+
+    op: ClassVar[Op[..., Any, Any]] = ops.dropout
 
     def __init__(self, p: float = 0.5, *, rng: RandomSource = None) -> None:
         super().__init__()
@@ -54,25 +57,20 @@ class Dropout(Layer):
             raise OptionError(f"Dropout: p={p}; it must be from 0 to 1")
         self._rng = generator("Dropout", rng)
 
+    def _options(self) -> dict[str, Any]:
+        return {"p": self.p, "rng": self._rng}
+
     def _forward(self, x: Array, save: bool) -> tuple[Array, Any]:
         x = _check.array("Dropout", "x", x)
-        keep: Array | None = None
         if self.training and self.p > 0:
-            # float32 for either dtype, so that one seed means one mask
-            keep = np.greater_equal(self._rng.random(x.shape, np.float32), self.p)
-        return self._masked(x, keep), (x.shape, keep)
+            return super()._forward(x, save)
+        return x, x.shape
 
     def _backward(self, context: Any, dy: Array, input_grad: bool) -> Array | None:
-        shape, keep = context
-        same_shape("Dropout", dy, shape)
-        return self._masked(dy, keep) if input_grad else None
-
-    def _masked(self, a: Array, keep: Array | None) -> Array:
-        if keep is None:
-            return a
-        out: Array = np.multiply(a, keep)
-        out *= 0.0 if self.p == 1 else 1 / (1 - self.p)
-        return out
+        if not isinstance(context, tuple):
+            return super()._backward(context, dy, input_grad)
+        same_shape("Dropout", dy, context)
+        return dy if input_grad else None
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

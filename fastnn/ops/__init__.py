@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from fastnn.ops.conv import *  # noqa: F403
     from fastnn.ops.conv_transpose import *  # noqa: F403
     from fastnn.ops.dense import *  # noqa: F403
+    from fastnn.ops.dropout import *  # noqa: F403
     from fastnn.ops.embedding import *  # noqa: F403
     from fastnn.ops.loss import *  # noqa: F403
     from fastnn.ops.norm import *  # noqa: F403
     from fastnn.ops.pointwise_loss import *  # noqa: F403
     from fastnn.ops.pool import *  # noqa: F403
+    from fastnn.ops.prelu import *  # noqa: F403
     from fastnn.ops.recurrent import *  # noqa: F403
     from fastnn.ops.resample import *  # noqa: F403
     from fastnn.ops.rownorm import *  # noqa: F403
@@ -41,6 +43,7 @@ FAMILY = {
     "conv2d": "conv",
     "conv_transpose1d": "conv_transpose",
     "conv_transpose2d": "conv_transpose",
+    "dropout": "dropout",
     "elu": "activation",
     "embedding": "embedding",
     "fold": "unfold",
@@ -71,6 +74,7 @@ FAMILY = {
     "mse_loss": "pointwise_loss",
     "multi_margin_loss": "loss",
     "pad": "resample",
+    "prelu": "prelu",
     "relu": "activation",
     "rms_norm": "rownorm",
     "rnn": "recurrent",

@@ -287,6 +287,26 @@ typedef struct {
     int threads;
 } fastnn_pad_args;
 
+/* y[i] = x[i] * scale where the random bits of key and i are at least `least`, else 0. */
+typedef struct {
+    const void *x;
+    void *y;
+    uint64_t key[2];
+    uint64_t least;
+    double scale;
+    idx size;
+    int threads;
+} fastnn_dropout_args;
+
+/* y = x where x > 0, else w x, of x[n,c,l], w[c], c = 1 or n*c*l = size (else the last l is
+ * shorter). With dy: y = dx and dw; NULL ones are not computed. */
+typedef struct {
+    const void *x, *w, *dy;
+    void *y, *dw;
+    idx n, c, l, size;
+    int threads;
+} fastnn_prelu_args;
+
 /* The one list of kernels: name and argument record. */
 #define FASTNN_KERNELS(KERNEL)                                                                     \
     /* linear */                                                                                   \
@@ -323,7 +343,9 @@ typedef struct {
     /* activation */                                                                               \
     KERNEL(pointwise_forward, fastnn_pointwise_args)                                               \
     KERNEL(pointwise_backward, fastnn_pointwise_args)                                              \
-    KERNEL(softmax, fastnn_softmax_args)                                                           \
+    KERNEL(softmax, fastnn_softmax_args) \
+    KERNEL(prelu, fastnn_prelu_args) \
+    KERNEL(dropout, fastnn_dropout_args) \
     /* loss */                                                                                     \
     KERNEL(softmax_xent_forward, fastnn_xent_args)                                                 \
     KERNEL(softmax_xent_backward, fastnn_xent_args)                                                \
