@@ -21,7 +21,10 @@ from fastnn.layers.combinators import Concat as Concat
 from fastnn.layers.combinators import Residual as Residual
 from fastnn.layers.combinators import Sequential as Sequential
 from fastnn.layers.combinators import TimeDistributed as TimeDistributed
+from fastnn.layers.conv import Conv1d as Conv1d
 from fastnn.layers.conv import Conv2d as Conv2d
+from fastnn.layers.conv import ConvTranspose1d as ConvTranspose1d
+from fastnn.layers.conv import ConvTranspose2d as ConvTranspose2d
 from fastnn.layers.dropout import Dropout as Dropout
 from fastnn.layers.embedding import Embedding as Embedding
 from fastnn.layers.linear import Linear as Linear

@@ -332,15 +332,28 @@ class WeightedLayer(OpLayer):
 
     _roles: ClassVar[Mapping[str, str]] = {"w": "weight", "b": "bias"}
 
-    def _draw(self, shape: tuple[int, ...], bias: bool, rng: RandomSource, dtype: Any) -> None:
-        """Add both, uniform on +-1/sqrt(number of inputs of one output)."""
+    def _draw(
+        self,
+        shape: tuple[int, ...],
+        bias: bool,
+        rng: RandomSource,
+        dtype: Any,
+        *,
+        outputs: int | None = None,
+    ) -> None:
+        """Add both, uniform on +-1/sqrt(product of all sizes of the weight but the first).
+
+        The bias has `outputs` entries, or as many as the weight has rows.
+        """
         what = type(self).__name__
         kind, source = float_dtype(what, dtype), generator(what, rng)
         bound = 1 / math.sqrt(math.prod(shape[1:]))
         # Drawn in float64 for either dtype, so that one seed means one network.
         self.add_parameter("weight", source.uniform(-bound, bound, shape).astype(kind))
         if _check.flag(what, "bias", bias):
-            self.add_parameter("bias", source.uniform(-bound, bound, shape[0]).astype(kind))
+            self.add_parameter(
+                "bias", source.uniform(-bound, bound, outputs or shape[0]).astype(kind)
+            )
 
 
 def generator(what: str, rng: RandomSource) -> np.random.Generator:

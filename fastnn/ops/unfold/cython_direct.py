@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fastnn._check import Array
 from fastnn._ext import _conv
-from fastnn.ops.unfold.spec import Array, UnfoldCall
+from fastnn.ops.unfold.spec import UnfoldCall
 from fastnn.ops.unfold.steps import moves
 
 

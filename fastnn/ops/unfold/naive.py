@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn._check import wide_dtype
+from fastnn._check import Array, wide_dtype
 from fastnn.ops.conv.naive import inside, padded, windows
-from fastnn.ops.unfold.spec import Array, UnfoldCall
+from fastnn.ops.unfold.spec import UnfoldCall
 from fastnn.ops.unfold.steps import moves
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from numba import prange
 
 from fastnn import _jit
+from fastnn._check import Array
 from fastnn.ops.conv.numba_direct import geometry, inside
-from fastnn.ops.unfold.spec import Array, UnfoldCall
+from fastnn.ops.unfold.spec import UnfoldCall
 from fastnn.ops.unfold.steps import moves
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._check import Array
 from fastnn.ops.conv.steps import Pair
-from fastnn.ops.unfold.spec import Array, UnfoldCall
+from fastnn.ops.unfold.spec import UnfoldCall
 
 
 def moves(there: Callable[..., None], back: Callable[..., None]) -> Pair:
