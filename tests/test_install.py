@@ -33,6 +33,11 @@ def test_every_operation_is_found_by_name(op):
     assert op.name in fastnn.__all__ and op.name in dir(fastnn)
 
 
+def test_no_folder_has_an_operations_name():
+    """Else fastnn.ops.<name> would be the folder or the operation, by who came first."""
+    assert not set(fastnn.ops.FAMILY) & set(fastnn.ops.FAMILY.values())
+
+
 def test_an_operation_loads_its_family_only():
     done = fresh("import sys, fastnn; fastnn.relu; print('fastnn.ops.conv' in sys.modules)")
     assert done.stdout.strip() == "False", done.stderr

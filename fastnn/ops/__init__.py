@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from fastnn.ops.conv import *  # noqa: F403
     from fastnn.ops.conv_transpose import *  # noqa: F403
     from fastnn.ops.dense import *  # noqa: F403
-    from fastnn.ops.dropout import *  # noqa: F403
-    from fastnn.ops.embedding import *  # noqa: F403
+    from fastnn.ops.lookup import *  # noqa: F403
     from fastnn.ops.loss import *  # noqa: F403
+    from fastnn.ops.noise import *  # noqa: F403
     from fastnn.ops.norm import *  # noqa: F403
+    from fastnn.ops.parametric import *  # noqa: F403
+    from fastnn.ops.patches import *  # noqa: F403
     from fastnn.ops.pointwise_loss import *  # noqa: F403
     from fastnn.ops.pool import *  # noqa: F403
-    from fastnn.ops.prelu import *  # noqa: F403
     from fastnn.ops.recurrent import *  # noqa: F403
     from fastnn.ops.resample import *  # noqa: F403
     from fastnn.ops.rownorm import *  # noqa: F403
-    from fastnn.ops.softmax import *  # noqa: F403
+    from fastnn.ops.softmaxes import *  # noqa: F403
     from fastnn.ops.sparsity import *  # noqa: F403
-    from fastnn.ops.unfold import *  # noqa: F403
 
 FAMILY = {
     "adaptive_avg_pool2d": "adaptive",
@@ -43,10 +43,10 @@ FAMILY = {
     "conv2d": "conv",
     "conv_transpose1d": "conv_transpose",
     "conv_transpose2d": "conv_transpose",
-    "dropout": "dropout",
+    "dropout": "noise",
     "elu": "activation",
-    "embedding": "embedding",
-    "fold": "unfold",
+    "embedding": "lookup",
+    "fold": "patches",
     "gelu": "activation",
     "global_avg_pool": "adaptive",
     "global_max_pool": "adaptive",
@@ -64,7 +64,7 @@ FAMILY = {
     "layer_norm": "rownorm",
     "leaky_relu": "activation",
     "linear": "dense",
-    "log_softmax": "softmax",
+    "log_softmax": "softmaxes",
     "lstm": "recurrent",
     "lstm_step": "recurrent",
     "max_pool1d": "pool",
@@ -74,7 +74,7 @@ FAMILY = {
     "mse_loss": "pointwise_loss",
     "multi_margin_loss": "loss",
     "pad": "resample",
-    "prelu": "prelu",
+    "prelu": "parametric",
     "relu": "activation",
     "rms_norm": "rownorm",
     "rnn": "recurrent",
@@ -83,13 +83,13 @@ FAMILY = {
     "sigmoid": "activation",
     "silu": "activation",
     "soft_cross_entropy": "loss",
-    "softmax": "softmax",
+    "softmax": "softmaxes",
     "softmax_cross_entropy": "loss",
     "softplus": "activation",
     "tanh": "activation",
-    "unfold": "unfold",
+    "unfold": "patches",
 }
-"""The folder of each operation."""
+"""The folder of each operation; no folder has an operation's name, for both are attributes here."""
 
 
 announce({name: f"fastnn.ops.{family}" for name, family in FAMILY.items()})

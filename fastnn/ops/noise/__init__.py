@@ -11,8 +11,8 @@ from fastnn import _check
 from fastnn._check import Array
 from fastnn.dispatch import Described, Op
 from fastnn.errors import OptionError
-from fastnn.ops.dropout import spec
-from fastnn.ops.dropout.spec import DropoutCall, DropoutGrads
+from fastnn.ops.noise import spec
+from fastnn.ops.noise.spec import DropoutCall, DropoutGrads
 
 __all__ = ["dropout"]
 

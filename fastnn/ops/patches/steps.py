@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn._check import Array
 from fastnn.ops.conv.steps import Pair
-from fastnn.ops.unfold.spec import UnfoldCall
+from fastnn.ops.patches.spec import UnfoldCall
 
 
 def moves(there: Callable[..., None], back: Callable[..., None]) -> Pair:

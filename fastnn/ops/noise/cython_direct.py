@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._ext import _activation
-from fastnn.ops.dropout.spec import Array, DropoutCall
+from fastnn.ops.noise.spec import Array, DropoutCall
 
 
 def _apply(call: DropoutCall, key: Array | None, x: Array, y: Array) -> Array:

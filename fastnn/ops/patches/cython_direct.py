@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastnn._check import Array
 from fastnn._ext import _conv
-from fastnn.ops.unfold.spec import UnfoldCall
-from fastnn.ops.unfold.steps import moves
+from fastnn.ops.patches.spec import UnfoldCall
+from fastnn.ops.patches.steps import moves
 
 
 def _columns(call: UnfoldCall, image: Array, columns: Array) -> None:

@@ -8,8 +8,8 @@ from fastnn import _check
 from fastnn._check import Array
 from fastnn.dispatch import Described, Op
 from fastnn.errors import OptionError, ShapeError
-from fastnn.ops.embedding import spec
-from fastnn.ops.embedding.spec import EmbeddingCall, EmbeddingGrads
+from fastnn.ops.lookup import spec
+from fastnn.ops.lookup.spec import EmbeddingCall, EmbeddingGrads
 
 __all__ = ["embedding"]
 

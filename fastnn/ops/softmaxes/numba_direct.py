@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from fastnn import _jit
-from fastnn.ops.softmax.spec import Array, SoftmaxCall
+from fastnn.ops.softmaxes.spec import Array, SoftmaxCall
 
 CHAIN = 64  # numbers are added up in short chains, for errors grow with their length
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from fastnn import _jit
-from fastnn.ops.prelu.spec import Array, PreluCall
+from fastnn.ops.parametric.spec import Array, PreluCall
 
 
 @_jit.kernel

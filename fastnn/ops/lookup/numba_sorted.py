@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from fastnn import _jit
-from fastnn.ops.embedding.spec import Array, EmbeddingCall
+from fastnn.ops.lookup.spec import Array, EmbeddingCall
 
 
 @_jit.kernel

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._check import wide
-from fastnn.ops.softmax.spec import Array, SoftmaxCall
+from fastnn.ops.softmaxes.spec import Array, SoftmaxCall
 
 
 def forward(call: SoftmaxCall, x: Array, *, out: Array | None, save: bool) -> tuple[Array, Any]:

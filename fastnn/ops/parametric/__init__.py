@@ -8,8 +8,8 @@ from fastnn import _check
 from fastnn._check import Array
 from fastnn.dispatch import Described, Op
 from fastnn.errors import ShapeError
-from fastnn.ops.prelu import spec
-from fastnn.ops.prelu.spec import PreluCall, PreluGrads
+from fastnn.ops.parametric import spec
+from fastnn.ops.parametric.spec import PreluCall, PreluGrads
 
 __all__ = ["prelu"]
 

@@ -9,8 +9,8 @@ from fastnn import _check
 from fastnn._check import Array
 from fastnn.dispatch import Described, Op
 from fastnn.errors import ShapeError
-from fastnn.ops.softmax import spec
-from fastnn.ops.softmax.spec import SoftmaxCall, SoftmaxGrads
+from fastnn.ops.softmaxes import spec
+from fastnn.ops.softmaxes.spec import SoftmaxCall, SoftmaxGrads
 
 __all__ = ["log_softmax", "softmax"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from fastnn import _jit
-from fastnn.ops.dropout.spec import Array, DropoutCall
+from fastnn.ops.noise.spec import Array, DropoutCall
 
 BLOCK = 4096  # blocks of random bits that a task draws
 

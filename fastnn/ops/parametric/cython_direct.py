@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._ext import _activation
-from fastnn.ops.prelu.spec import Array, PreluCall
+from fastnn.ops.parametric.spec import Array, PreluCall
 
 
 def forward(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._check import wide
-from fastnn.ops.dropout.spec import Array, DropoutCall
+from fastnn.ops.noise.spec import Array, DropoutCall
 
 WORD = 2**32 - 1
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from fastnn._check import Array, wide_dtype
 from fastnn.ops.conv.naive import inside, padded, windows
-from fastnn.ops.unfold.spec import UnfoldCall
-from fastnn.ops.unfold.steps import moves
+from fastnn.ops.patches.spec import UnfoldCall
+from fastnn.ops.patches.steps import moves
 
 
 def _columns(call: UnfoldCall, image: Array, columns: Array) -> None:

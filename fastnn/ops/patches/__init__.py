@@ -12,8 +12,8 @@ from fastnn.dispatch import Described, Op
 from fastnn.errors import ShapeError
 from fastnn.ops.conv import check_window
 from fastnn.ops.conv.spec import output_size as places
-from fastnn.ops.unfold import spec
-from fastnn.ops.unfold.spec import UnfoldCall, UnfoldGrads
+from fastnn.ops.patches import spec
+from fastnn.ops.patches.spec import UnfoldCall, UnfoldGrads
 
 __all__ = ["fold", "unfold"]
 

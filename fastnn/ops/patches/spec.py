@@ -111,7 +111,7 @@ def unfold_cases() -> Iterator[Case]:
 
 def fold_cases() -> Iterator[Case]:
     """Cases of fold: the columns of unfold's cases back into their images."""
-    from fastnn.ops.unfold import unfold
+    from fastnn.ops.patches import unfold
 
     for one in unfold_cases():
         image = one.arrays["x"]

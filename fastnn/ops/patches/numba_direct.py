@@ -7,8 +7,8 @@ from numba import prange
 from fastnn import _jit
 from fastnn._check import Array
 from fastnn.ops.conv.numba_direct import geometry, inside
-from fastnn.ops.unfold.spec import UnfoldCall
-from fastnn.ops.unfold.steps import moves
+from fastnn.ops.patches.spec import UnfoldCall
+from fastnn.ops.patches.steps import moves
 
 
 @_jit.kernel
