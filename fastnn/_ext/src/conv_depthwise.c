@@ -76,7 +76,7 @@ static plan make_plan(const conv *v, idx planes, idx row0, idx rows, idx col0, i
                .cols = cols,
                .splits = 1};
     idx aim = most(1, TILE / phases(&it)), width = cols;
-    if (cols + it.across > aim) width = least(cols, most(COLUMNS, it.across));
+    if ((cols + it.across) * (1 + it.up) > aim) width = least(cols, most(COLUMNS, it.across));
     it.col_tiles = ceil_div(cols, width);
     it.pitch = ceil_div(cols, it.col_tiles) + it.across;
     it.row_tiles = ceil_div(rows, most(1, aim / it.pitch));
