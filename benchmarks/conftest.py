@@ -10,7 +10,7 @@ from rows import Subject, checked, note, subjects
 import fastnn
 from fastnn import _info
 from fastnn._cli.workload import Workload
-from fastnn.dispatch import OPS
+from fastnn.dispatch import every
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,7 +49,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def work(subject: Subject, benchmark: Any) -> Workload:
     """The subject's data after the check, with the report's group and notes filled in."""
-    op = OPS[subject.op]
+    op = every()[subject.op]
     why = op.impl(subject.impl).supports(subject.call)
     if why is not None:
         pytest.skip(f"{subject.impl}: {why}")

@@ -10,7 +10,7 @@ from fastnn import _info
 from fastnn._cases import Case
 from fastnn._cli.measure import check, naive_part
 from fastnn._cli.workload import DIRECTIONS, Workload, describe
-from fastnn.dispatch import OPS, Op
+from fastnn.dispatch import Op, every
 
 DTYPES = ("float32", "float64")
 
@@ -43,7 +43,7 @@ class Subject(NamedTuple):
 
 
 def subjects() -> Iterator[Subject]:
-    for op in OPS.values():
+    for op in every().values():
         for case in op.cases():
             if case.kind == "bench":
                 for dtype in DTYPES:

@@ -1,7 +1,8 @@
 """Fast neural-network layers, forward and backward, on plain NumPy arrays, on the CPU.
 
 An operation is an object: ``fastnn.conv2d(x, w)`` computes, ``fastnn.conv2d.forward`` and
-``.backward`` train, ``fastnn.conv2d.explain`` says what runs and why.
+``.backward`` train, ``fastnn.conv2d.explain`` says what runs and why. A family of operations is
+imported when one of them is first named.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from fastnn._config import (
     get_workspace,
     set_num_threads,
 )
-from fastnn._info import show_config
 from fastnn.dispatch import Context, Impl, Op, use
 from fastnn.errors import (
     DtypeError,
@@ -29,33 +29,18 @@ from fastnn.errors import (
     StateError,
     UnsupportedError,
 )
-from fastnn.ops import (
-    batch_norm,
-    conv2d,
-    dropout,
-    elu,
-    gelu,
-    hardsigmoid,
-    hardswish,
-    leaky_relu,
-    linear,
-    log_softmax,
-    max_pool2d,
-    prelu,
-    relu,
-    selu,
-    sigmoid,
-    silu,
-    softmax,
-    softmax_cross_entropy,
-    softplus,
-    tanh,
-)
 
 if TYPE_CHECKING:
-    from fastnn import io, layers, optim, testing
+    from fastnn import io as io
+    from fastnn import layers as layers
+    from fastnn import optim as optim
+    from fastnn import testing as testing
+    from fastnn._info import show_config as show_config
+    from fastnn.ops import *  # noqa: F403
 
 __version__ = "0.1.0"
+
+_LAZY_MODULES = ("io", "layers", "optim", "testing")
 
 __all__ = [
     "Context",
@@ -68,53 +53,35 @@ __all__ = [
     "ShapeError",
     "StateError",
     "UnsupportedError",
-    "batch_norm",
     "clear_workspace",
-    "conv2d",
     "dispatch",
-    "dropout",
-    "elu",
     "errors",
-    "gelu",
     "get_num_threads",
     "get_workspace",
-    "hardsigmoid",
-    "hardswish",
-    "io",
-    "layers",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "max_pool2d",
     "ops",
-    "optim",
-    "prelu",
-    "relu",
-    "selu",
     "set_num_threads",
-    "show_config",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softmax_cross_entropy",
-    "softplus",
-    "tanh",
-    "testing",
     "use",
 ]
+__all__ += ["show_config", *_LAZY_MODULES, *ops.FAMILY]
 
-_LAZY = ("io", "layers", "optim", "testing")
-
-if environment.backend is not None:  # known only now that the operations are there
+if environment.backend is not None:
     dispatch.check_backend(environment.backend, "environment: FASTNN_BACKEND")
 
 
 def __getattr__(name: str) -> Any:
-    """Import what training and tests need when it is first asked for."""
-    if name in _LAZY:
-        return importlib.import_module(f"fastnn.{name}")
-    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    """Import what is named for the first time."""
+    value: Any
+    if name in ops.FAMILY:
+        value = getattr(ops, name)
+    elif name in _LAZY_MODULES:
+        value = importlib.import_module(f"fastnn.{name}")
+    elif name == "show_config":
+        value = importlib.import_module("fastnn._info").show_config
+    else:
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(_LAZY))
+    return sorted({*globals(), *__all__})

@@ -67,6 +67,25 @@ def labels(op: str, name: str, value: Any) -> Array:
     return np.require(plain, np.int64, ["C", "A"])
 
 
+def below(
+    op: str, name: str, a: Array, size: int, limit: str, also: tuple[str, int] | None = None
+) -> None:
+    """Entries of the int64 array `a` are from 0 to size-1, or the option `also`, (name, value)."""
+    # As unsigned numbers, negative ones are huge: one pass finds both kinds of error.
+    if not a.size or a.view(np.uint64).max() < size:
+        return
+    wrong = a.view(np.uint64) >= size
+    if also is not None:
+        wrong &= a != also[1]
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        where = f"{name}[{', '.join(map(str, place))}]" if place else name
+        rule = "" if also is None else f" or {also[0]}={also[1]}"
+        raise ShapeError(
+            f"{op}: {where} is {a[place]} but {limit}; {name} must be from 0 to {size - 1}{rule}"
+        )
+
+
 def same_dtype(op: str, first: str, x: Array, **others: Array | None) -> None:
     """Every array in `others` has the dtype of `x`: nothing is converted in silence."""
     for name, a in others.items():

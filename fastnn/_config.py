@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastnn.errors import OptionError
 
@@ -42,6 +42,7 @@ class Policy(NamedTuple):
     backend: str | None = None
     threads: int | None = None
     workspace: int | None = None
+    stand_in: Callable[[Any, Any], Any] | None = None  # (op, call) -> Impl, see dispatch.dry_run
 
 
 def parse_environment(environ: Mapping[str, str]) -> Environment:

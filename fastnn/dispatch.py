@@ -13,15 +13,16 @@ import logging
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 from fastnn import _check, _config
 from fastnn._cases import Bad, Case, Draw
-from fastnn.errors import DtypeError, OptionError, ShapeError, UnsupportedError
+from fastnn.errors import DtypeError, OptionError, ShapeError, StateError, UnsupportedError
 
-__all__ = ["OPS", "Call", "Context", "Impl", "Op", "use"]
+__all__ = ["OPS", "Call", "Context", "Impl", "Op", "dry_run", "use"]
 
 log = logging.getLogger("fastnn.dispatch")
 
@@ -31,7 +32,9 @@ Y = TypeVar("Y")
 G = TypeVar("G", bound=tuple[Any, ...])
 
 OPS: dict[str, Op[..., Any, Any]] = {}
-"""Every operation by name, in the order of registration."""
+"""Every operation by name that is imported; `every` imports all."""
+
+_announced: dict[str, str] = {}
 
 BACKENDS = ("cython", "numba", "naive")
 
@@ -42,6 +45,19 @@ _MEMO_LIMIT = 4096
 
 # How a front annotates its array parameters; `out` is not one of the call's arrays.
 _ARRAY_NOTES = ("Array", "Array | None")
+
+
+def announce(modules: Mapping[str, str]) -> None:
+    """Say which module defines which operation, so that it can be imported when it is needed."""
+    _announced.update(modules)
+
+
+def every() -> dict[str, Op[..., Any, Any]]:
+    """All operations by name: those announced, imported now, and any others registered."""
+    for name, module in _announced.items():
+        if name not in OPS:
+            importlib.import_module(module)
+    return OPS
 
 
 class Call(Protocol):
@@ -85,7 +101,7 @@ class Impl:
         one gradient per differentiable array, None for those not in `needs`.
     ``<op>_supports(call)`` or ``supports(call)``, optional
         None, or one clause that fits after a colon: why this call cannot run here.
-    ``<op>_rank(call)`` or ``rank(call)``, optional
+    ``<op>_rank(call)`` or ``rank(call)``, optional, not for Numba
         predicted cost, lower is better, relative to the other implementations'.
     """
 
@@ -132,12 +148,12 @@ class Impl:
             )
         return self._functions
 
-    @property
+    @cached_property
     def forward(self) -> Callable[..., tuple[Array, Any]]:
         """The forward function, see the class."""
         return self._load()[0]
 
-    @property
+    @cached_property
     def backward(self) -> Callable[..., tuple[Array | None, ...]]:
         """The backward function, see the class."""
         return self._load()[1]
@@ -151,12 +167,13 @@ class Impl:
         return answer
 
     def rank(self, call: Any) -> float:
-        """Predicted relative cost of `call`, lower is better; cheap even if Numba is not loaded."""
-        if self.backend == "numba" and self._functions is None:
-            return self._default_rank(call)
-        if self._module and unavailable(self.backend) is not None:
-            return self._default_rank(call)
-        return float(self._load()[3](call))
+        """Predicted relative cost of `call`, lower is better.
+
+        For Numba's modules it is a constant: ranking must not load Numba, nor depend on whether
+        it is loaded.
+        """
+        lazy = self._module and (self.backend == "numba" or unavailable(self.backend) is not None)
+        return self._default_rank(call) if lazy else float(self._load()[3](call))
 
 
 def _always(call: Any) -> None:
@@ -398,7 +415,10 @@ class Op(Generic[P, Y, G]):
 
     def select(self, call: Any, backend: str | None = None) -> Impl:
         """The implementation that runs `call`: a command, else preferences, else the best rank."""
-        key = (call, backend, _config.policy.get().backend)
+        policy = _config.policy.get()
+        if policy.stand_in is not None:
+            return policy.stand_in(self, call)  # type: ignore[no-any-return]
+        key = (call, backend, policy.backend)
         impl = self._memo.get(key)
         if impl is None:
             impl = self._search(call, backend)
@@ -447,7 +467,7 @@ class Op(Generic[P, Y, G]):
 
     def explain_call(self, call: Any, backend: str | None = None) -> Explanation:
         """`explain` for a call that is described already."""
-        chosen = self.select(call, backend)
+        chosen = self.impl("naive") if call.empty else self._search(call, backend)
         rows = []
         for impl in self._impls:
             why = impl.supports(call)
@@ -470,11 +490,10 @@ class Explanation(NamedTuple):
 
     def __str__(self) -> str:
         call = self.call
-        workspace = getattr(call, "workspace", 0)
         lines = [
             f"{self.op} {call}",
             f"  result {call.out} {call.dtype}, {call.flops:.4g} FLOP, {call.bytes:.4g} bytes, "
-            f"workspace {workspace:.4g} bytes at most",
+            f"compiled code uses at most {_config.get_workspace():.4g} bytes of scratch",
         ]
         width = max(len(name) for name, _, _ in self.rows)
         lines += [f"  {name:<{width}}  {v}{': ' if why else ''}{why}" for name, v, why in self.rows]
@@ -538,9 +557,55 @@ def use(
         yield
 
 
+@contextmanager
+def dry_run() -> Iterator[list[tuple[Op[..., Any, Any], Any]]]:
+    """Describe operations instead of running them while the block runs.
+
+    Arguments are checked as always, but in place of an implementation's numbers an operation
+    gives zeros, so that layers and functions can be followed at no cost. Nothing is updated in
+    place, what `out` holds is undefined, and `backward` of such a call raises StateError. A call
+    whose several results are not all of its dtype says so in ``out_dtypes``.
+
+    Returns
+    -------
+    list
+        As the context's value: (operation, call) of every call made in the block, in order; the
+        call has shapes, options, FLOP and bytes.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn
+    >>> with fastnn.dispatch.dry_run() as calls:
+    ...     y = fastnn.relu(fastnn.linear(np.ones((1000, 300)), np.ones((200, 300))))
+    >>> y.shape
+    (1000, 200)
+    >>> [(op.name, call.flops) for op, call in calls]
+    [('linear', 120000000), ('relu', 200000)]
+    """
+    calls: list[tuple[Op[..., Any, Any], Any]] = []
+
+    def stand_in(op: Op[..., Any, Any], call: Any) -> Impl:
+        def forward(call: Any, *arrays: Any, out: Any, save: bool) -> tuple[Any, None]:
+            if op.outputs:
+                dtypes = getattr(call, "out_dtypes", None) or (call.dtype,) * len(call.out)
+                return tuple(map(np.zeros, call.out, dtypes)), None
+            return np.zeros(call.out, call.dtype) if out is None else out, None
+
+        def backward(call: Any, saved: Any, dy: Any, needs: Any) -> Any:
+            raise StateError(f"{op.name}: forward was a dry run; backward needs one that computed")
+
+        calls.append((op, call))
+        return Impl("dry", op=op.name, forward=forward, backward=backward)
+
+    with _config.scope(_config.Policy(stand_in=stand_in)):
+        yield calls
+
+
 def check_backend(name: str, what: str) -> str:
     """`name` if it is a backend or some operation's implementation, else an error."""
-    known = {impl for op in OPS.values() for impl in op.impls} | set(BACKENDS)
+    if name in BACKENDS:
+        return name
+    known = {impl for op in every().values() for impl in op.impls} | set(BACKENDS)
     if name not in known:
         raise OptionError(f"{what}={name!r} is unknown; known are {', '.join(sorted(known))}")
     return name

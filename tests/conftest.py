@@ -9,6 +9,8 @@ import pytest
 import fastnn
 from fastnn import dispatch
 
+dispatch.every()
+
 REQUIRED = [b for b in os.environ.get("FASTNN_REQUIRE", "").split(",") if b]
 DTYPES = ("float32", "float64")
 

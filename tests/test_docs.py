@@ -72,3 +72,16 @@ def test_the_toy_implementation_of_contributing_is_one_file_and_one_line(tmp_pat
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "numpy:maximum" in done.stdout
+
+
+def test_readmes_scripts_run():
+    """The two Python blocks of the README, one after the other, as a user would paste them."""
+    readme = Path(fastnn.__file__).parents[1] / "README.md"
+    if not readme.exists():
+        pytest.skip("README.md is not installed")
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    space = {}
+    for block in blocks:
+        exec(block, space)
+    assert space["loss"] < 1.0

@@ -33,16 +33,24 @@ def test_at_least_twelve_error_cases(op):
 
 def test_backward_checks_its_arguments(op):
     case = next(c for c in op.cases() if c.kind == "core")
-    y, ctx = op.forward(**testing.draw(op, case, "float32"))
+    _, ctx = op.forward(**testing.draw(op, case, "float32"))
+    y = testing.draw_dy(op, ctx.call)
+    rest = y[1:] if isinstance(y, tuple) else ()  # of several gradients the first is the wrong one
+    first = y[0] if rest else y
+
+    def with_first(a):
+        return (a, *rest) if rest else a
+
+    name = op.outputs[0] if op.outputs else "y"
     other = next(o for o in fastnn.dispatch.OPS.values() if o is not op)
     with pytest.raises(fastnn.DtypeError, match=f"must come from {op.name}.forward"):
         op.backward(None, y)
     with pytest.raises(fastnn.DtypeError, match=f"must come from {other.name}.forward"):
         other.backward(ctx, y)
-    with pytest.raises(fastnn.DtypeError, match="dy is float64 but x is float32"):
-        op.backward(ctx, y.astype(np.float64))
-    with pytest.raises(fastnn.ShapeError, match="dy has shape"):
-        op.backward(ctx, np.ones((*y.shape, 2), np.float32))
+    with pytest.raises(fastnn.DtypeError, match=f"d{name} is float64 but x is float32"):
+        op.backward(ctx, with_first(first.astype(np.float64)))
+    with pytest.raises(fastnn.ShapeError, match=f"d{name} has shape"):
+        op.backward(ctx, with_first(np.ones((*first.shape, 2), np.float32)))
     with pytest.raises(fastnn.OptionError, match=r"needs=.*names from"):
         op.backward(ctx, y, needs=("nothing",))
     with pytest.raises(fastnn.OptionError, match="needs='x'"):

@@ -28,6 +28,21 @@ def test_import_loads_numpy_only():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_every_operation_is_found_by_name(op):
+    assert getattr(fastnn, op.name) is op and getattr(fastnn.ops, op.name) is op
+    assert op.name in fastnn.__all__ and op.name in dir(fastnn)
+
+
+def test_no_folder_has_an_operations_name():
+    """Else fastnn.ops.<name> would be the folder or the operation, by who came first."""
+    assert not set(fastnn.ops.FAMILY) & set(fastnn.ops.FAMILY.values())
+
+
+def test_an_operation_loads_its_family_only():
+    done = fresh("import sys, fastnn; fastnn.relu; print('fastnn.ops.conv' in sys.modules)")
+    assert done.stdout.strip() == "False", done.stderr
+
+
 def test_a_first_compiled_call_does_not_load_numba():
     if fastnn.dispatch.unavailable("cython") is not None:
         pytest.skip("needs the compiled extension")
@@ -75,7 +90,8 @@ def _imports(path):
     [
         ("_ext", ("ops", "layers", "optim", "io", "testing", "dispatch", "_cli")),
         ("ops", ("layers", "optim", "io", "testing", "_cli", "__main__")),
-        ("layers", ("optim", "testing", "_cli", "__main__")),
+        ("layers", ("optim", "compat", "testing", "_cli", "__main__")),
+        ("compat", ("layers", "optim", "testing", "_cli", "__main__")),
         ("testing", ("layers", "optim", "_cli", "__main__")),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 import fastnn
 from fastnn import layers
 from fastnn.errors import DtypeError, FastnnError, OptionError, ShapeError
-from fastnn.ops.dropout.naive import philox
+from fastnn.ops.noise.naive import philox
 
 ALL = [
     layers.LeakyReLU(0.2), layers.ELU(0.7), layers.SELU(), layers.GELU(), layers.GELU("tanh"),

@@ -14,15 +14,16 @@ from fastnn._cli import table
 from fastnn._cli.extras import progress
 from fastnn._cli.files import replacing
 from fastnn._cli.measure import NAIVE_LIMIT, Row, measure
-from fastnn.dispatch import BACKENDS, OPS, Op, use
+from fastnn.dispatch import BACKENDS, Op, every, use
 from fastnn.errors import OptionError
+from fastnn.ops import FAMILY
 
 Chosen = tuple[Op[..., Any, Any], Case]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--op", choices=list(OPS), help="time this operation alone")
+    parser.add_argument("--op", choices=list(FAMILY), help="time this operation alone")
     parser.add_argument("--case", metavar="NAME", help="time this case alone, e.g. seed_fast")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--threads", type=int, metavar="N", help="threads that a call may use")
@@ -48,11 +49,11 @@ def run(args: argparse.Namespace) -> int:
 
 def select(op: str | None = None, name: str | None = None) -> Iterator[Chosen]:
     """The benchmark cases, of one operation or of one name only."""
-    ops = list(OPS.values()) if op is None else [OPS[op]]
-    every = [(o, case) for o in ops for case in o.cases() if case.kind == "bench"]
-    found = [(o, case) for o, case in every if name in (None, case.name, case.id)]
+    ops = list(every().values()) if op is None else [every()[op]]
+    rows = [(o, case) for o in ops for case in o.cases() if case.kind == "bench"]
+    found = [(o, case) for o, case in rows if name in (None, case.name, case.id)]
     if not found:
-        known = ", ".join(sorted({case.name for _, case in every}))
+        known = ", ".join(sorted({case.name for _, case in rows}))
         raise OptionError(f"bench: --case={name} is unknown; known are {known or 'none'}")
     yield from found
 

@@ -14,8 +14,9 @@ import numpy as np
 from fastnn._cli import bench
 from fastnn._cli.extras import need, progress
 from fastnn._cli.files import folder
-from fastnn.dispatch import OPS, unavailable
+from fastnn.dispatch import unavailable
 from fastnn.errors import OptionError
+from fastnn.ops import FAMILY
 
 if TYPE_CHECKING:
     from fastnn._cli.training import Epoch
@@ -91,7 +92,7 @@ def _compare(out: Path) -> bool:
     """Time a handful of calls and draw their speed-ups; whether implementations agree."""
     from fastnn._cli import pictures
 
-    chosen = [next(bench.select(name)) for name in OPS]
+    chosen = [next(bench.select(name)) for name in FAMILY]
     print("\n" + bench.caption("float32"))
     rows = bench.measure_all(chosen, "float32", quick=True)
     print(bench.render(rows))

@@ -9,8 +9,9 @@ from typing import Any
 
 from fastnn import testing
 from fastnn._cases import Case
-from fastnn.dispatch import OPS, Op
+from fastnn.dispatch import Op, every
 from fastnn.errors import OptionError
+from fastnn.ops import FAMILY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "example: fastnn explain conv2d --x 2,3,8,8 --w 4,3,3,3 --option stride=2; "
         "without shapes, the operation's first benchmark case is taken"
     )
-    parser.add_argument("op", choices=list(OPS), metavar="OP", help=", ".join(OPS))
-    for name in sorted({name for op in OPS.values() for name in op.array_names}):
+    parser.add_argument("op", choices=list(FAMILY), metavar="OP", help=", ".join(FAMILY))
+    for name in sorted({name for op in every().values() for name in op.array_names}):
         parser.add_argument(f"--{name}", dest=f"array_{name}", type=_sizes, metavar="N,C,...")
     parser.add_argument(
         "--option",
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the explanation."""
-    op = OPS[args.op]
+    op = every()[args.op]
     options = dict(args.option)
     given = {
         name.removeprefix("array_"): sizes

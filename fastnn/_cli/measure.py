@@ -114,7 +114,8 @@ def _prediction(work: Workload) -> float:
 
 
 def _entries(work: Workload) -> int:
-    return max(1, int(work.dy.size))
+    dys = work.dy if isinstance(work.dy, tuple) else (work.dy,)
+    return max(1, sum(int(d.size) for d in dys))
 
 
 def check(full: Workload, part: Workload | None, fast: list[str]) -> float | None:

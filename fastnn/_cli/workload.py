@@ -23,7 +23,10 @@ class Workload:
     """An operation, the arguments of one call and a gradient for its result."""
 
     def __init__(
-        self, op: Op[..., Any, Any], arguments: dict[str, Any], dy: Array | None = None
+        self,
+        op: Op[..., Any, Any],
+        arguments: dict[str, Any],
+        dy: Array | tuple[Array, ...] | None = None,
     ) -> None:
         self.op = op
         self.arguments = arguments

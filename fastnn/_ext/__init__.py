@@ -10,10 +10,14 @@ from typing import Any
 _activation: Any
 _conv: Any
 _core: Any
+_embedding: Any
 _linear: Any
 _loss: Any
 _norm: Any
 _pool: Any
+_rownorm: Any
+_recurrent: Any
+_resample: Any
 
 missing: str | None = None
 """Why compiled code cannot run, as a clause that fits after a colon; None if it can."""

@@ -27,39 +27,79 @@ cdef int fill(conv_args *args, object call) except -1:
     return 0
 
 
+ctypedef int (*conv_kernel)(const conv_args *) noexcept nogil
+
+
+cdef int run(conv_kernel kernel, call, x, w, b, dy, y, dx, dw) except -1:
+    """Run one kernel of a `ConvCall` on arrays; None is NULL."""
+    cdef conv_args args
+    cdef int status
+    fill(&args, call)
+    args.x, args.w, args.b, args.dy = data(x), data(w), data(b), data(dy)
+    args.y, args.dx, args.dw = data(y), data(dx), data(dw)
+    with nogil:
+        status = kernel(&args)
+    return check(status)
+
+
 def im2col_forward(call, cnp.ndarray x not None, cnp.ndarray w not None, b, cnp.ndarray y not None):
     """y = conv(x, w) + b."""
-    cdef conv_args args
-    cdef int status
-    cdef const kernel_table *table = kernels(x)
-    fill(&args, call)
-    args.x, args.w, args.b, args.y = data(x), data(w), data(b), data(y)
-    with nogil:
-        status = table.conv_im2col_forward(&args)
-    check(status)
+    run(kernels(x).conv_im2col_forward, call, x, w, b, None, y, None, None)
 
 
-def im2col_backward_data(
-    call, cnp.ndarray w not None, cnp.ndarray dy not None, cnp.ndarray dx not None
+def im2col_image(call, cnp.ndarray w not None, cnp.ndarray dy not None, b, cnp.ndarray dx not None):
+    """dx from w and dy, plus b per channel."""
+    run(kernels(dy).conv_im2col_backward_data, call, None, w, b, dy, None, dx, None)
+
+
+def im2col_filters(
+    call, cnp.ndarray x not None, cnp.ndarray dy not None, cnp.ndarray dw not None
 ):
-    """dx from w and dy."""
+    """dw from x and dy."""
+    run(kernels(dy).conv_im2col_backward_filter, call, x, None, None, dy, None, None, dw)
+
+
+def depthwise_forward(
+    call, cnp.ndarray x not None, cnp.ndarray w not None, b, cnp.ndarray y not None
+):
+    """y = conv(x, w) + b."""
+    run(kernels(x).conv_depthwise_forward, call, x, w, b, None, y, None, None)
+
+
+def depthwise_image(
+    call, cnp.ndarray w not None, cnp.ndarray dy not None, b, cnp.ndarray dx not None
+):
+    """dx from w and dy, plus b per channel."""
+    run(kernels(dy).conv_depthwise_backward_data, call, None, w, b, dy, None, dx, None)
+
+
+def depthwise_filters(
+    call, cnp.ndarray x not None, cnp.ndarray dy not None, cnp.ndarray dw not None
+):
+    """dw from x and dy."""
+    run(kernels(dy).conv_depthwise_backward_filter, call, x, None, None, dy, None, None, dw)
+
+
+def bias(cnp.ndarray dy not None, cnp.ndarray db not None):
+    """db = dy, any number of spatial axes, added up over all but its channels."""
     cdef conv_args args
     cdef int status
     cdef const kernel_table *table = kernels(dy)
-    fill(&args, call)
-    args.w, args.dy, args.dx = data(w), data(dy), data(dx)
+    args.N, args.K, args.P, args.Q = dy.shape[0], dy.shape[1], 1, 1
+    for axis in range(2, dy.ndim):
+        args.Q *= dy.shape[axis]
+    args.dy, args.db = data(dy), data(db)
+    args.threads = num_threads()
     with nogil:
-        status = table.conv_im2col_backward_data(&args)
+        status = table.conv_backward_bias(&args)
     check(status)
 
 
-def im2col_backward_filter(call, cnp.ndarray x not None, cnp.ndarray dy not None, dw, db):
-    """dw and db from x and dy; None for either skips it."""
-    cdef conv_args args
-    cdef int status
-    cdef const kernel_table *table = kernels(dy)
-    fill(&args, call)
-    args.x, args.dy, args.dw, args.db = data(x), data(dy), data(dw), data(db)
-    with nogil:
-        status = table.conv_im2col_backward_filter(&args)
-    check(status)
+def unfold(call, cnp.ndarray image not None, cnp.ndarray columns not None):
+    """Columns of the windows of a `ConvCall`."""
+    run(kernels(image).conv_unfold, call, image, None, None, None, columns, None, None)
+
+
+def fold(call, cnp.ndarray columns not None, cnp.ndarray image not None):
+    """Images as sums of columns."""
+    run(kernels(image).conv_fold, call, None, None, None, columns, None, image, None)

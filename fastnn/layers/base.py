@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, overload
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from fastnn import _check, io
 from fastnn.dispatch import Op
 from fastnn.errors import DtypeError, OptionError, StateError
 from fastnn.layers._state import fitted
+
+if TYPE_CHECKING:
+    from fastnn.layers._summary import Summary
 
 Array = np.ndarray[Any, Any]
 
@@ -132,7 +136,8 @@ class Layer(ABC):
         """
         save = self.training if save is None else save
         self._contexts.clear()  # first: two contexts at once would double the memory
-        y, context = self._forward(x, save)
+        watch = watcher.get()
+        y, context = self._forward(x, save) if watch is None else watch(self, x, save)
         if save:
             self._contexts.append(context)
         return y
@@ -271,6 +276,18 @@ class Layer(ABC):
         inner = "\n".join(lines).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {inner}\n)"
 
+    def summary(self, input_shape: tuple[int, ...], *, dtype: Any = None) -> Summary:
+        """Shapes, parameters, FLOP and bytes of every layer, see `fastnn.layers.summary`."""
+        from fastnn.layers._summary import summary
+
+        return summary(self, input_shape, dtype=dtype)
+
+
+watcher: ContextVar[Callable[[Layer, Array, bool], tuple[Array, Any]] | None] = ContextVar(
+    "fastnn_watcher", default=None
+)
+"""What calls ``layer._forward(x, save)`` in place of `Layer.forward`, to see every layer run."""
+
 
 class OpLayer(Layer):
     """A layer whose work is one operation.
@@ -315,15 +332,28 @@ class WeightedLayer(OpLayer):
 
     _roles: ClassVar[Mapping[str, str]] = {"w": "weight", "b": "bias"}
 
-    def _draw(self, shape: tuple[int, ...], bias: bool, rng: RandomSource, dtype: Any) -> None:
-        """Add both, uniform on +-1/sqrt(number of inputs of one output)."""
+    def _draw(
+        self,
+        shape: tuple[int, ...],
+        bias: bool,
+        rng: RandomSource,
+        dtype: Any,
+        *,
+        outputs: int | None = None,
+    ) -> None:
+        """Add both, uniform on +-1/sqrt(product of all sizes of the weight but the first).
+
+        The bias has `outputs` entries, or as many as the weight has rows.
+        """
         what = type(self).__name__
         kind, source = float_dtype(what, dtype), generator(what, rng)
         bound = 1 / math.sqrt(math.prod(shape[1:]))
         # Drawn in float64 for either dtype, so that one seed means one network.
         self.add_parameter("weight", source.uniform(-bound, bound, shape).astype(kind))
         if _check.flag(what, "bias", bias):
-            self.add_parameter("bias", source.uniform(-bound, bound, shape[0]).astype(kind))
+            self.add_parameter(
+                "bias", source.uniform(-bound, bound, outputs or shape[0]).astype(kind)
+            )
 
 
 def generator(what: str, rng: RandomSource) -> np.random.Generator:

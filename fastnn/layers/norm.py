@@ -14,6 +14,14 @@ from fastnn.errors import ShapeError
 from fastnn.layers.base import Array, OpLayer, float_dtype
 
 
+def check_axes(what: str, shape: tuple[int, ...], layouts: tuple[str, ...]) -> None:
+    """A layer's x has as many axes as one of `layouts`, such as "N C H W", has letters."""
+    if len(shape) not in [len(layout.split()) for layout in layouts]:
+        raise ShapeError(
+            f"{what}: x has {len(shape)} axes, shape {shape}; it must be " + " or ".join(layouts)
+        )
+
+
 class _BatchNorm(OpLayer):
     op: ClassVar[Op[..., Any, Any]] = ops.batch_norm
     _roles: ClassVar[Mapping[str, str]] = {"w": "weight", "b": "bias"}
@@ -25,6 +33,7 @@ class _BatchNorm(OpLayer):
         *,
         eps: float = 1e-5,
         momentum: float = 0.1,
+        convention: str = "torch",
         affine: bool = True,
         dtype: DTypeLike = np.float32,
     ) -> None:
@@ -33,6 +42,7 @@ class _BatchNorm(OpLayer):
         self.num_features = _check.whole(what, "num_features", num_features, 1)
         self.eps = _check.real(what, "eps", eps)
         self.momentum = _check.real(what, "momentum", momentum)
+        self.convention = convention
         kind = float_dtype(what, dtype)
         if _check.flag(what, "affine", affine):
             self.add_parameter("weight", np.ones(self.num_features, kind))
@@ -48,16 +58,12 @@ class _BatchNorm(OpLayer):
             "running_var": self._buffers["running_var"],
             "training": self.training,
             "momentum": self.momentum,
+            "convention": self.convention,
             "eps": self.eps,
         }
 
     def _forward(self, x: Array, save: bool) -> tuple[Array, Any]:
-        shape = np.shape(x)
-        if len(shape) not in [len(layout.split()) for layout in self._layouts]:
-            raise ShapeError(
-                f"{type(self).__name__}: x has {len(shape)} axes, shape {shape}; it must be "
-                + " or ".join(self._layouts)
-            )
+        check_axes(type(self).__name__, np.shape(x), self._layouts)
         result = super()._forward(x, save)
         if self.training:
             self._buffers["num_batches_tracked"] += 1
@@ -66,7 +72,8 @@ class _BatchNorm(OpLayer):
     def extra_repr(self) -> str:
         """The constructor's arguments."""
         affine = "weight" in self._params
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={affine}"
+        text = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={affine}"
+        return text if self.convention == "torch" else f"{text}, convention={self.convention!r}"
 
 
 class BatchNorm1d(_BatchNorm):
@@ -88,7 +95,10 @@ class BatchNorm1d(_BatchNorm):
     eps
         Added to the variance.
     momentum
-        The weight of the new value in the running statistics.
+        The weight of the new value in the running statistics, see `convention`.
+    convention
+        "torch", or "keras" (CS231n's too): momentum is the weight of the old value, and the running
+        variance takes the biased one. `fastnn.ops.norm.conventions` renames their parameters.
     affine
         Whether there are weight (ones at first) and bias (zeros).
     dtype
@@ -130,7 +140,10 @@ class BatchNorm2d(_BatchNorm):
     eps
         Added to the variance.
     momentum
-        The weight of the new value in the running statistics.
+        The weight of the new value in the running statistics, see `convention`.
+    convention
+        "torch", or "keras" (CS231n's too): momentum is the weight of the old value, and the running
+        variance takes the biased one. `fastnn.ops.norm.conventions` renames their parameters.
     affine
         Whether there are weight (ones at first) and bias (zeros).
     dtype

@@ -68,6 +68,67 @@ class Flatten(Layer):
         return f"start_dim={self.start_dim}"
 
 
+class Reshape(Layer):
+    """Give every sample another shape: ``y = x.reshape(N, *shape)``.
+
+    ``x`` is N ... and ``y`` N and then `shape`: a view of x, and dx one of dy, wherever the memory
+    layout allows it. Elements keep their row-major order.
+
+    Parameters
+    ----------
+    *shape
+        Sizes of a sample of y, at least 1; one of them may be -1 and follows from x. None at all
+        makes every sample a number.
+
+    Raises
+    ------
+    ShapeError
+        If a size is not possible, x has no axis, its samples have another number of elements, or
+        dy does not have y's shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.layers import Reshape
+    >>> layer = Reshape(3, -1)
+    >>> layer(np.zeros((2, 12))).shape
+    (2, 3, 4)
+    >>> layer.backward(np.zeros((2, 3, 4))).shape
+    (2, 12)
+    """
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        sizes = [s if s == -1 else _check.whole("Reshape", "size", s, 1) for s in shape]
+        if sizes.count(-1) > 1:
+            raise ShapeError(f"Reshape: shape={shape} has {sizes.count(-1)} sizes of -1; at most 1")
+        self.shape = tuple(sizes)
+
+    def _sample(self, x: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a sample of y, which an empty batch has as well."""
+        have, fixed = math.prod(x[1:]), math.prod(s for s in self.shape if s != -1)
+        if not x or (have % fixed if -1 in self.shape else have != fixed):
+            raise ShapeError(
+                f"Reshape: x has shape {x}, {have} elements per sample; they must make up "
+                f"{self.shape}"
+            )
+        return tuple(have // fixed if s == -1 else s for s in self.shape)
+
+    def _forward(self, x: Array, save: bool) -> tuple[Array, Any]:
+        x = np.asarray(x)
+        y = x.reshape(x.shape[:1] + self._sample(x.shape))
+        return y, (x.shape, y.shape)
+
+    def _backward(self, context: Any, dy: Array, input_grad: bool) -> Array | None:
+        x, y = context
+        same_shape("Reshape", dy, y)
+        return np.asarray(dy).reshape(x) if input_grad else None
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        return ", ".join(map(str, self.shape))
+
+
 def same_shape(what: str, dy: Array, y: tuple[int, ...]) -> None:
     """`dy` has the shape of the result `y`."""
     if np.shape(dy) != y:

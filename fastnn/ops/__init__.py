@@ -1,22 +1,105 @@
-"""The operations, a folder per family; one line each here."""
+"""The operations, a folder per family; one line each here.
 
-from fastnn.ops.activation import elu as elu
-from fastnn.ops.activation import gelu as gelu
-from fastnn.ops.activation import hardsigmoid as hardsigmoid
-from fastnn.ops.activation import hardswish as hardswish
-from fastnn.ops.activation import leaky_relu as leaky_relu
-from fastnn.ops.activation import relu as relu
-from fastnn.ops.activation import selu as selu
-from fastnn.ops.activation import sigmoid as sigmoid
-from fastnn.ops.activation import silu as silu
-from fastnn.ops.activation import softplus as softplus
-from fastnn.ops.activation import tanh as tanh
-from fastnn.ops.conv import conv2d as conv2d
-from fastnn.ops.dropout import dropout as dropout
-from fastnn.ops.linear import linear as linear
-from fastnn.ops.loss import softmax_cross_entropy as softmax_cross_entropy
-from fastnn.ops.norm import batch_norm as batch_norm
-from fastnn.ops.pool import max_pool2d as max_pool2d
-from fastnn.ops.prelu import prelu as prelu
-from fastnn.ops.softmax import log_softmax as log_softmax
-from fastnn.ops.softmax import softmax as softmax
+A family is imported when one of its operations is first named, so that `import fastnn` stays
+quick; `fastnn.dispatch.every` imports them all.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fastnn.dispatch import announce
+
+if TYPE_CHECKING:
+    from fastnn.ops.activation import *  # noqa: F403
+    from fastnn.ops.adaptive import *  # noqa: F403
+    from fastnn.ops.avgpool import *  # noqa: F403
+    from fastnn.ops.conv import *  # noqa: F403
+    from fastnn.ops.conv_transpose import *  # noqa: F403
+    from fastnn.ops.dense import *  # noqa: F403
+    from fastnn.ops.lookup import *  # noqa: F403
+    from fastnn.ops.loss import *  # noqa: F403
+    from fastnn.ops.noise import *  # noqa: F403
+    from fastnn.ops.norm import *  # noqa: F403
+    from fastnn.ops.parametric import *  # noqa: F403
+    from fastnn.ops.patches import *  # noqa: F403
+    from fastnn.ops.pointwise_loss import *  # noqa: F403
+    from fastnn.ops.pool import *  # noqa: F403
+    from fastnn.ops.recurrent import *  # noqa: F403
+    from fastnn.ops.resample import *  # noqa: F403
+    from fastnn.ops.rownorm import *  # noqa: F403
+    from fastnn.ops.softmaxes import *  # noqa: F403
+    from fastnn.ops.sparsity import *  # noqa: F403
+
+FAMILY = {
+    "adaptive_avg_pool2d": "adaptive",
+    "adaptive_max_pool2d": "adaptive",
+    "avg_pool1d": "avgpool",
+    "avg_pool2d": "avgpool",
+    "batch_norm": "norm",
+    "binary_cross_entropy_with_logits": "pointwise_loss",
+    "conv1d": "conv",
+    "conv2d": "conv",
+    "conv_transpose1d": "conv_transpose",
+    "conv_transpose2d": "conv_transpose",
+    "dropout": "noise",
+    "elu": "activation",
+    "embedding": "lookup",
+    "fold": "patches",
+    "gelu": "activation",
+    "global_avg_pool": "adaptive",
+    "global_max_pool": "adaptive",
+    "group_norm": "rownorm",
+    "gru": "recurrent",
+    "gru_step": "recurrent",
+    "hardsigmoid": "activation",
+    "hardswish": "activation",
+    "huber_loss": "pointwise_loss",
+    "instance_norm": "rownorm",
+    "interpolate": "resample",
+    "kl_div": "pointwise_loss",
+    "kl_sparsity": "sparsity",
+    "l1_loss": "pointwise_loss",
+    "layer_norm": "rownorm",
+    "leaky_relu": "activation",
+    "linear": "dense",
+    "log_softmax": "softmaxes",
+    "lstm": "recurrent",
+    "lstm_step": "recurrent",
+    "max_pool1d": "pool",
+    "max_pool2d": "pool",
+    "max_pool2d_with_indices": "pool",
+    "max_unpool2d": "pool",
+    "mse_loss": "pointwise_loss",
+    "multi_margin_loss": "loss",
+    "pad": "resample",
+    "prelu": "parametric",
+    "relu": "activation",
+    "rms_norm": "rownorm",
+    "rnn": "recurrent",
+    "rnn_step": "recurrent",
+    "selu": "activation",
+    "sigmoid": "activation",
+    "silu": "activation",
+    "soft_cross_entropy": "loss",
+    "softmax": "softmaxes",
+    "softmax_cross_entropy": "loss",
+    "softplus": "activation",
+    "tanh": "activation",
+    "unfold": "patches",
+}
+"""The folder of each operation; no folder has an operation's name, for both are attributes here."""
+
+
+announce({name: f"fastnn.ops.{family}" for name, family in FAMILY.items()})
+
+
+def __getattr__(name: str) -> Any:
+    if name not in FAMILY:
+        raise AttributeError(f"module 'fastnn.ops' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"fastnn.ops.{FAMILY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *FAMILY})

@@ -7,7 +7,7 @@ Public, so that an implementation that lives outside the package can be held to 
         fastnn.testing.check_impl(fastnn.conv2d, "mine:fast", case, "float32")
 """
 
-from fastnn.testing._compare import Comparison, check_impl, compare, run
+from fastnn.testing._compare import Comparison, check_impl, compare, may_refuse, run
 from fastnn.testing._draw import draw, draw_dy
 from fastnn.testing._gradients import check_gradients, check_gradients_complex
 from fastnn.testing._layouts import LAYOUTS, layout
@@ -22,5 +22,6 @@ __all__ = [
     "draw",
     "draw_dy",
     "layout",
+    "may_refuse",
     "run",
 ]

@@ -4,6 +4,7 @@
  * whole in memory: forward writes a chunk of it straight into packed panels, backward scatters a
  * chunk back (col2im) or packs a chunk transposed. Images, groups and channels are independent
  * tasks; the weight gradient sums over the batch in a fixed order. */
+#include "conv_taps.h"
 #include "gemm.h"
 #include "sums.h"
 
@@ -12,8 +13,6 @@ enum { TAP_ROWS = 192 }; /* rows of a chunk of columns that backward keeps */
 enum { FILTERS = 96 };   /* of a task of the weight gradient */
 enum { TAP_PANELS = 4 }; /* panels of taps of a task of the weight gradient */
 enum { SPLIT_TASKS = 12 }; /* with fewer tasks the weight gradient splits the batch too */
-
-typedef fastnn_conv_args conv;
 
 static inline idx taps(const conv *v) { return v->C / v->groups * v->R * v->S; }
 static inline idx filters(const conv *v) { return v->K / v->groups; }
@@ -25,62 +24,6 @@ static inline const T *group_x(const conv *v, const void *x, idx n, idx g) {
 }
 static inline const T *group_y(const conv *v, const void *y, idx n, idx g) {
     return (const T *)y + (n * v->K + g * filters(v)) * pixels(v);
-}
-
-/* Columns q in [first, last) of an output row whose tap s falls inside the image. */
-static inline void inside(const conv *v, idx s, idx *first, idx *last) {
-    idx shift = s * v->dw_step - v->left;
-    *first = shift >= 0 ? 0 : least(ceil_div(-shift, v->sw), v->Q);
-    *last = v->W <= shift ? 0 : least(ceil_div(v->W - shift, v->sw), v->Q);
-    if (*last < *first) *last = *first;
-}
-
-/* Row of the image that tap r of output row p falls on, or -1. */
-static inline idx image_row(const conv *v, idx p, idx r) {
-    idx h = p * v->sh - v->top + r * v->dh;
-    return h >= 0 && h < v->H ? h : -1;
-}
-
-/* line[0 .. j1-j0) = the values that `tap` sees at output pixels j0 .. j1. */
-static void gather_line(const conv *v, T *line, const T *x, idx tap, idx j0, idx j1) {
-    idx s = tap % v->S, r = tap / v->S % v->R, c = tap / v->S / v->R;
-    idx first, last, shift = s * v->dw_step - v->left, step = v->sw;
-    inside(v, s, &first, &last);
-    const T *plane = x + c * v->H * v->W;
-    for (idx p = j0 / v->Q, q = j0 % v->Q; j0 < j1; ++p, q = 0) {
-        idx end = least(v->Q, q + (j1 - j0)), h = image_row(v, p, r);
-        j0 += end - q;
-        idx lo = h < 0 ? end : least(most(first, q), end),
-            hi = h < 0 ? end : most(least(last, end), lo);
-        for (; q < lo; ++q) *line++ = 0;
-        const T *from = plane + h * v->W + shift;
-        if (step == 1)
-            for (; q < hi; ++q) *line++ = from[q];
-        else
-            for (; q < hi; ++q) *line++ = from[q * step];
-        for (; q < end; ++q) *line++ = 0;
-    }
-}
-
-/* The reverse: add line[0 .. j1-j0) to the cells of dx that `tap` saw. */
-static void scatter_line(const conv *v, const T *line, T *dx, idx tap, idx j0, idx j1) {
-    idx s = tap % v->S, r = tap / v->S % v->R, c = tap / v->S / v->R;
-    idx first, last, shift = s * v->dw_step - v->left, step = v->sw;
-    inside(v, s, &first, &last);
-    T *plane = dx + c * v->H * v->W;
-    for (idx p = j0 / v->Q, q = j0 % v->Q; j0 < j1; ++p, q = 0) {
-        idx end = least(v->Q, q + (j1 - j0)), h = image_row(v, p, r);
-        const T *row = line - q;
-        line += end - q;
-        j0 += end - q;
-        if (h < 0) continue;
-        idx lo = most(first, q), hi = least(last, end);
-        T *to = plane + h * v->W + shift;
-        if (step == 1)
-            for (q = lo; q < hi; ++q) to[q] += row[q];
-        else
-            for (q = lo; q < hi; ++q) to[q * step] += row[q];
-    }
 }
 
 /* Pixels of chunk i of `chunks`: whole panels, so that only an image's last one can be narrow. */
@@ -174,7 +117,8 @@ int FN(conv_im2col_forward)(const conv *v) {
 /* dx = col2im(w^T dy). A task owns some channels of one image; rows of columns are (c, r, s). */
 typedef struct {
     const conv *v;
-    idx pieces, channels; /* pieces of a group's channels, channels of a piece at most */
+    idx c0, channels; /* the channels of each group that are in work now */
+    idx pieces;       /* that these channels are cut into */
     idx chunks;
     idx slab; /* packed elements per group, piece and k block */
     T *packed;
@@ -183,7 +127,7 @@ typedef struct {
 } backward;
 
 static inline idx piece_start(const backward *it, idx piece) {
-    return part(it->v->C / it->v->groups, it->pieces, piece);
+    return it->c0 + part(it->channels, it->pieces, piece);
 }
 
 /* Rows of columns are computed at most TAP_ROWS at a time. */
@@ -217,7 +161,10 @@ static void backward_data_task(void *ctx, idx task, int slot) {
     T *packed_dy = (T *)((char *)columns + it->columns_bytes);
     T *dx = (T *)group_x(v, v->dx, n, g) + c0 * v->H * v->W;
     const T *packed = it->packed + (g * it->pieces + piece) * blocks * it->slab;
-    memset(dx, 0, (size_t)(channels * v->H * v->W) * sizeof(T));
+    for (idx c = 0; c < channels; ++c) {
+        T first = v->b ? ((const T *)v->b)[g * (v->C / v->groups) + c0 + c] : 0;
+        for (idx i = 0; i < v->H * v->W; ++i) dx[c * v->H * v->W + i] = first;
+    }
     for (idx chunk = 0; chunk < it->chunks; ++chunk) {
         idx j0 = chunk_start(v, it->chunks, chunk), j1 = chunk_start(v, it->chunks, chunk + 1);
         idx count = j1 - j0;
@@ -243,32 +190,44 @@ static void backward_data_task(void *ctx, idx task, int slot) {
 }
 
 int FN(conv_im2col_backward_data)(const conv *v) {
-    idx channels = v->C / v->groups, blocks = k_blocks(filters(v));
-    idx chunk_max = round_up(PIXELS, NR), depth = ceil_div(filters(v), blocks);
+    idx window = v->R * v->S, blocks = k_blocks(filters(v)), depth = ceil_div(filters(v), blocks);
+    idx chunk_max = round_up(PIXELS, NR), group = v->C / v->groups;
+    /* Weights are packed at once unless that breaks the workspace, then for some channels. */
+    idx slots = v->threads * (TAP_ROWS + filters(v)) * chunk_max,
+        whole = v->workspace / (idx)sizeof(T);
+    idx limit = most(whole - slots, whole / 4) / (v->groups * blocks * depth * window);
+    idx pass = least(group, most(1, limit));
     backward it = {.v = v, .chunks = chunks_of(v, PIXELS)};
     /* One piece if images and groups are tasks enough: each piece packs dy again. */
-    it.pieces = least(channels, ceil_div(4 * v->threads, most(1, v->N * v->groups)));
-    if (v->threads == 1) it.pieces = 1;
-    it.channels = ceil_div(channels, it.pieces);
-    it.slab = packed_rows(it.channels * v->R * v->S, depth);
-    it.columns_bytes = line_bytes(least(TAP_ROWS, it.channels * v->R * v->S) * chunk_max);
+    idx pieces = least(pass, ceil_div(4 * v->threads, most(1, v->N * v->groups)));
+    it.pieces = v->threads == 1 ? 1 : pieces;
+    if (pass < group) pass = pass / it.pieces * it.pieces; /* pieces are of equal size */
+    idx rows = ceil_div(pass, it.pieces) * window;
+    it.slab = packed_rows(rows, depth);
+    it.columns_bytes = line_bytes(least(TAP_ROWS, rows) * chunk_max);
     it.slot_bytes = it.columns_bytes + line_bytes(filters(v) * chunk_max);
     size_t packed_bytes = line_bytes(v->groups * it.pieces * blocks * it.slab);
     char *memory = fastnn_scratch(packed_bytes + (size_t)v->threads * it.slot_bytes);
     if (!memory) return FASTNN_NOMEM;
     it.packed = (T *)memory;
     it.slots = memory + packed_bytes;
-    double weights = (double)v->K * (double)taps(v);
-    int status = fastnn_parallel_for(v->groups * it.pieces * blocks, pack_transposed_task, &it,
+    int status = FASTNN_OK;
+    for (it.c0 = 0; it.c0 < group && status == FASTNN_OK; it.c0 += pass) {
+        it.channels = least(pass, group - it.c0);
+        it.pieces = least(it.pieces, it.channels);
+        double weights = (double)v->K * (double)(it.channels * window);
+        status = fastnn_parallel_for(v->groups * it.pieces * blocks, pack_transposed_task, &it,
                                      v->threads, weights / 2);
-    if (status == FASTNN_OK)
-        status = fastnn_parallel_for(v->N * v->groups * it.pieces, backward_data_task, &it,
-                                     v->threads, weights * (double)v->N * (double)pixels(v) / 32);
+        if (status == FASTNN_OK)
+            status =
+                fastnn_parallel_for(v->N * v->groups * it.pieces, backward_data_task, &it,
+                                    v->threads, weights * (double)v->N * (double)pixels(v) / 32);
+    }
     fastnn_scratch_release(memory);
     return status;
 }
 
-/* -- gradient of the filters and of the bias ------------------------------------------------- */
+/* -- gradient of the filters ----------------------------------------------------------------- */
 
 /* dw[k, tap] = sum over n and pixels of dy[k, pixel] x[tap, pixel]. A task owns some filters and
  * taps of a group. With few such tasks the batch is split too, into parts that follow from the
@@ -329,22 +288,8 @@ static void add_splits_task(void *ctx, idx k, int slot) {
     (void)slot;
 }
 
-static void bias_task(void *ctx, idx k, int slot) {
-    const conv *v = ctx;
-    double sum = 0;
-    for (idx n = 0; n < v->N; ++n)
-        sum += row_sum((const T *)v->dy + (n * v->K + k) * pixels(v), pixels(v));
-    ((T *)v->db)[k] = (T)sum;
-    (void)slot;
-}
-
 int FN(conv_im2col_backward_filter)(const conv *v) {
     double outputs = (double)v->N * (double)v->K * (double)pixels(v);
-    if (v->db) {
-        int status = fastnn_parallel_for(v->K, bias_task, (void *)v, v->threads, outputs / 8);
-        if (status != FASTNN_OK) return status;
-    }
-    if (!v->dw) return FASTNN_OK;
     idx all = taps(v), panels = ceil_div(all, NR);
     weights it = {.v = v,
                   .filter_parts = ceil_div(filters(v), FILTERS),
@@ -366,4 +311,20 @@ int FN(conv_im2col_backward_filter)(const conv *v) {
                                      (double)it.splits * (double)v->K * (double)all / 4);
     fastnn_scratch_release(memory);
     return status;
+}
+
+/* -- gradient of the bias -------------------------------------------------------------------- */
+
+static void bias_task(void *ctx, idx k, int slot) {
+    const conv *v = ctx;
+    double sum = 0;
+    for (idx n = 0; n < v->N; ++n)
+        sum += row_sum((const T *)v->dy + (n * v->K + k) * pixels(v), pixels(v));
+    ((T *)v->db)[k] = (T)sum;
+    (void)slot;
+}
+
+int FN(conv_backward_bias)(const conv *v) {
+    double outputs = (double)v->N * (double)v->K * (double)pixels(v);
+    return fastnn_parallel_for(v->K, bias_task, (void *)v, v->threads, outputs / 8);
 }

@@ -41,66 +41,8 @@ size_t fastnn_clear_scratch(void);
 
 /* -- kernels --------------------------------------------------------------------------------- */
 
-/* c[m,n] = a[m,k] b[k,n] (+ bias[n]); strides in elements, c row-major with row stride ldc. */
-typedef struct {
-    const void *a, *b, *bias;
-    void *c;
-    idx m, n, k;
-    idx a_row, a_col, b_row, b_col, ldc;
-    int threads;
-} fastnn_gemm_args;
-
-/* sum[j] = sum over i of a[i,j], a row-major m x n, added up in float64. */
-typedef struct {
-    const void *a;
-    void *sum;
-    idx m, n;
-    int threads;
-} fastnn_colsum_args;
-
-/* N C H W images, K C/groups R S filters, N K P Q results; see ops/conv/spec.py. NULL gradients
- * are not computed. `workspace` bounds scratch memory in bytes. */
-typedef struct {
-    const void *x, *w, *b, *dy;
-    void *y, *dx, *dw, *db;
-    idx N, C, H, W, K, R, S, P, Q;
-    idx sh, sw, top, left, dh, dw_step, groups;
-    idx workspace;
-    int threads;
-} fastnn_conv_args;
-
-/* Max-pooling of `planes` planes H W with windows R S to P Q. `offset` holds the winner's place in
- * its window, r*S + s, as uint8 if R*S <= 255, else as int32; NULL if not wanted. */
-typedef struct {
-    const void *x, *dy;
-    void *y, *dx, *offset;
-    idx planes, H, W, R, S, P, Q;
-    idx sh, sw, top, left, dh, dw_step;
-    int threads;
-} fastnn_pool_args;
-
-/* Batch normalisation of x[n,c,l]. `mean` and `var` (biased) are float64[c]: results in training,
- * inputs in evaluation. w, b may be NULL (1 and 0). */
-typedef struct {
-    const void *x, *w, *b, *dy;
-    void *y, *dx, *dw, *db;
-    double *mean, *var;
-    double eps;
-    idx n, c, l;
-    int training;
-    int threads;
-} fastnn_norm_args;
-
-/* y[i] = f(x[i]), or y[i] = dy[i] f'(..) where x holds what forward saved, x or y. `function` is a
- * place in FASTNN_FUNCTIONS, a and b its parameters. */
-typedef struct {
-    const void *x, *dy;
-    void *y;
-    double a, b;
-    idx size;
-    int function;
-    int threads;
-} fastnn_pointwise_args;
+/* Which loss of an element x and its target, see ops/pointwise_loss/spec.py. */
+enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG };
 
 /* Functions of one element: name, and picoseconds per element, for choosing between one thread and
  * many. The second list has no derivatives: it is the door to vmath.h for tests. */
@@ -124,6 +66,172 @@ typedef struct {
     F(normal_cdf, 1500)
 #define FASTNN_FUNCTIONS(F) FASTNN_ACTIVATIONS(F) FASTNN_MATHS(F)
 
+/* Windows along an axis of `size` cells: `steps` windows of `taps` cells, `stride` apart, with
+ * cells around the image; `taps` 0 stands for adaptive ones, which share the axis out. */
+typedef struct {
+    idx size, steps, taps, stride, before, after;
+} fastnn_axis;
+
+enum { FASTNN_PAD_CONSTANT, FASTNN_PAD_REFLECT, FASTNN_PAD_REPLICATE, FASTNN_PAD_AXES = 66 };
+
+/* c[m,n] = a[m,k] b[k,n] (+ bias[n]); strides in elements, c row-major with row stride ldc. */
+typedef struct {
+    const void *a, *b, *bias;
+    void *c;
+    idx m, n, k;
+    idx a_row, a_col, b_row, b_col, ldc;
+    int threads;
+} fastnn_gemm_args;
+
+/* sum[j] = sum over i of a[i,j], a row-major m x n, added up in float64. */
+typedef struct {
+    const void *a;
+    void *sum;
+    idx m, n;
+    int threads;
+} fastnn_colsum_args;
+
+/* N C H W images, K C/groups R S filters, N K P Q results; see ops/conv/spec.py. `b`, if not NULL,
+ * is added to what a kernel writes: per filter to y, per channel to dx. `workspace` bounds scratch
+ * memory in bytes. */
+typedef struct {
+    const void *x, *w, *b, *dy;
+    void *y, *dx, *dw, *db;
+    idx N, C, H, W, K, R, S, P, Q;
+    idx sh, sw, top, left, dh, dw_step, groups;
+    idx workspace;
+    int threads;
+} fastnn_conv_args;
+
+/* Max-pooling of `planes` planes H W with windows R S to P Q. `offset` holds the winner's place in
+ * its window, r*S + s, as uint8 if R*S <= 255, else as int32, `index` its place in the plane, or
+ * -1; NULL if not wanted. */
+typedef struct {
+    const void *x, *dy;
+    void *y, *dx, *offset;
+    int64_t *index;
+    idx planes, H, W, R, S, P, Q;
+    idx sh, sw, top, left, dh, dw_step;
+    int threads;
+} fastnn_pool_args;
+
+/* Batch normalisation of x[n,c,l]. `mean` and `var` (biased) are float64[c]: results in training,
+ * inputs in evaluation. w, b may be NULL (1 and 0). */
+typedef struct {
+    const void *x, *w, *b, *dy;
+    void *y, *dx, *dw, *db;
+    double *mean, *var;
+    double eps;
+    idx n, c, l;
+    int training;
+    int threads;
+} fastnn_norm_args;
+
+/* Cross-entropy of the softmax of rows x[n,c] against labels[n] or, if those are NULL, against the
+ * probabilities target[n,c]; w[c], NULL for ones, weighs the classes. `loss` is float64[n], 0 where
+ * labels[n] == ignore; `state`, float64[n,3], is what backward needs. Backward's gradients are
+ * those of the losses times scale[n]; dtarget only with target; NULL ones are not computed. */
+typedef struct {
+    const void *x, *target, *w;
+    const int64_t *labels;
+    double *loss, *state;
+    const double *scale;
+    void *dx, *dtarget;
+    double smoothing;
+    int64_t ignore;
+    idx n, c;
+    int threads;
+} fastnn_xent_args;
+
+/* Row normalisation of x[n,g,k,l]: statistics per (n,g) over k and l, affine w[g,k], b[g,k] (never
+ * NULL). Float64 `mean` and `inverse` = 1/sqrt(var + eps) of [n,g] are results of forward, unless
+ * NULL, and inputs of backward. If not `centred` the mean is 0 and never estimated. `workspace`
+ * bounds scratch memory in bytes, besides two numbers per channel. */
+typedef struct {
+    const void *x, *w, *b, *dy;
+    void *y, *dx, *dw, *db;
+    double *mean, *inverse;
+    double eps;
+    idx n, g, k, l;
+    idx workspace;
+    int centred;
+    int threads;
+} fastnn_rownorm_args;
+
+/* One recurrent layer in one direction: x[steps,batch,inputs], y[steps,batch,hidden], weights
+ * gate after gate, states[batch,hidden]; `cell` counts in the order of ops/recurrent/spec.py.
+ * Forward writes `tape` if it is there; backward reads it, with `start` the initial state that is
+ * on the tape (c or h), and writes `dg`, the gates' gradients before their activations,
+ * [steps,batch,grads,hidden], and for the classic GRU `rh`, the reset states. NULL: 0, or not
+ * wanted. */
+typedef struct {
+    const void *x, *w_ih, *w_hh, *b_ih, *b_hh, *h0, *c0, *start;
+    const void *dy, *dh, *dc;
+    const int64_t *lengths;
+    void *y, *h, *c, *tape;
+    void *dg, *rh, *dh0, *dc0;
+    idx steps, batch, inputs, hidden;
+    int cell, reverse;
+    int threads;
+} fastnn_recurrent_args;
+
+/* Hinge loss of rows x[n,c]: loss[n] = sum over c != y of max(0, x[n,c] - x[n,y] + margin)^power,
+ * y = labels[n], power 1 or 2; dx is its gradient times scale[n]. */
+typedef struct {
+    const void *x;
+    const int64_t *labels;
+    double *loss;
+    const double *scale;
+    void *dx;
+    double margin;
+    idx n, c;
+    int power;
+    int threads;
+} fastnn_margin_args;
+
+/* Losses of `size` elements, times w if not NULL: into y, or their sum into `total`; the other is
+ * NULL. dx and dtarget, NULL if not wanted, are gradients times dy, or times scale if dy is NULL.
+ */
+typedef struct {
+    const void *x, *target, *w, *pos_weight, *dy;
+    void *y, *dx, *dtarget;
+    double *total;
+    double delta, scale;
+    idx size;
+    int kind;
+    int threads;
+} fastnn_pointloss_args;
+
+/* mean[j] = mean over i of a[i,j], a row-major m x n, in float64. */
+typedef struct {
+    const void *a;
+    double *mean;
+    idx m, n;
+    int threads;
+} fastnn_colmean_args;
+
+/* y[m] = w[indices[m]], rows of e elements of a table of `rows`; dw = for each row the sum of dy
+ * over its places, in their order, 0 for row `padding` (negative: none). */
+typedef struct {
+    const int64_t *indices;
+    const void *w, *dy;
+    void *y, *dw;
+    int64_t padding;
+    idx m, rows, e;
+    int threads;
+} fastnn_embedding_args;
+
+/* y[i] = f(x[i]), or y[i] = dy[i] f'(..) where x holds what forward saved, x or y. `function` is a
+ * place in FASTNN_FUNCTIONS, a and b its parameters. */
+typedef struct {
+    const void *x, *dy;
+    void *y;
+    double a, b;
+    idx size;
+    int function;
+    int threads;
+} fastnn_pointwise_args;
+
 /* y = softmax of x[outer,c,inner] along c, or its logarithm; with dy, y = the gradient of x, and x
  * is the result. */
 typedef struct {
@@ -133,6 +241,51 @@ typedef struct {
     int log;
     int threads;
 } fastnn_softmax_args;
+
+/* Averages of `planes` planes, or maxima with their places in the plane (`index`, NULL if not
+ * wanted). A `divisor` above 0 stands for the number of cells, with or without padding. */
+typedef struct {
+    const void *x, *dy;
+    void *y, *dx;
+    int64_t *index;
+    fastnn_axis rows, cols;
+    double divisor;
+    idx planes;
+    int padding_counts;
+    int threads;
+} fastnn_window_args;
+
+/* Per plane: scatter `few` numbers to their places among `many`, set or, with `add`, added to
+ * zeros; or gather them. Places are in range. */
+typedef struct {
+    const void *from;
+    const int64_t *place;
+    void *to;
+    idx planes, few, many;
+    int add;
+    int threads;
+} fastnn_places_args;
+
+/* Planes H W at new rows and columns: row[p] and col[q] are the neighbours at lower indices, the
+ * weights those of the neighbours after them; NULL weights for the nearest neighbour alone. */
+typedef struct {
+    const void *x, *dy;
+    void *y, *dx;
+    const int64_t *row, *col;
+    const double *row_weight, *col_weight;
+    idx planes, H, W, P, Q;
+    int threads;
+} fastnn_resample_args;
+
+/* Padding; backward from dy to dx. There is at least one axis, and no padding on the first. */
+typedef struct {
+    const void *from;
+    void *to;
+    double value;
+    idx size[FASTNN_PAD_AXES], before[FASTNN_PAD_AXES], after[FASTNN_PAD_AXES];
+    int axes, mode;
+    int threads;
+} fastnn_pad_args;
 
 /* y[i] = x[i] * scale where the random bits of key and i are at least `least`, else 0. */
 typedef struct {
@@ -154,19 +307,6 @@ typedef struct {
     int threads;
 } fastnn_prelu_args;
 
-/* Softmax cross-entropy of rows x[n,c] against labels[n]: `loss` is float64[n], `state`
- * float64[n,2] holds a row's maximum and 1 / sum of exp(x - maximum). Backward, from it: dx =
- * (softmax(x) - onehot) * scale[n]. */
-typedef struct {
-    const void *x;
-    const int64_t *labels;
-    double *loss, *state;
-    const double *scale;
-    void *dx;
-    idx n, c;
-    int threads;
-} fastnn_xent_args;
-
 /* The one list of kernels: name and argument record. */
 #define FASTNN_KERNELS(KERNEL)                                                                     \
     /* linear */                                                                                   \
@@ -176,21 +316,50 @@ typedef struct {
     KERNEL(conv_im2col_forward, fastnn_conv_args)                                                  \
     KERNEL(conv_im2col_backward_data, fastnn_conv_args)                                            \
     KERNEL(conv_im2col_backward_filter, fastnn_conv_args)                                          \
+    KERNEL(conv_depthwise_forward, fastnn_conv_args)                                               \
+    KERNEL(conv_depthwise_backward_data, fastnn_conv_args)                                         \
+    KERNEL(conv_depthwise_backward_filter, fastnn_conv_args)                                       \
+    KERNEL(conv_backward_bias, fastnn_conv_args)                                                   \
+    KERNEL(conv_unfold, fastnn_conv_args)                                                          \
+    KERNEL(conv_fold, fastnn_conv_args)                                                            \
     /* pool */                                                                                     \
     KERNEL(max_pool_forward, fastnn_pool_args)                                                     \
     KERNEL(max_pool_backward, fastnn_pool_args)                                                    \
+    KERNEL(avg_pool_forward, fastnn_window_args)                                                   \
+    KERNEL(avg_pool_backward, fastnn_window_args)                                                  \
+    KERNEL(window_max, fastnn_window_args)                                                         \
+    KERNEL(places_scatter, fastnn_places_args)                                                     \
+    KERNEL(places_gather, fastnn_places_args)                                                      \
+    /* resample */                                                                                 \
+    KERNEL(resample_forward, fastnn_resample_args)                                                 \
+    KERNEL(resample_backward, fastnn_resample_args)                                                \
+    KERNEL(pad_forward, fastnn_pad_args)                                                           \
+    KERNEL(pad_backward, fastnn_pad_args)                                                          \
     /* norm */                                                                                     \
     KERNEL(batch_norm_forward, fastnn_norm_args)                                                   \
     KERNEL(batch_norm_backward, fastnn_norm_args)                                                  \
+    KERNEL(rownorm_forward, fastnn_rownorm_args)                                                   \
+    KERNEL(rownorm_backward, fastnn_rownorm_args)                                                  \
     /* activation */                                                                               \
     KERNEL(pointwise_forward, fastnn_pointwise_args)                                               \
     KERNEL(pointwise_backward, fastnn_pointwise_args)                                              \
-    KERNEL(prelu, fastnn_prelu_args)                                                               \
-    KERNEL(dropout, fastnn_dropout_args)                                                           \
-    KERNEL(softmax, fastnn_softmax_args)                                                           \
+    KERNEL(softmax, fastnn_softmax_args) \
+    KERNEL(prelu, fastnn_prelu_args) \
+    KERNEL(dropout, fastnn_dropout_args) \
     /* loss */                                                                                     \
     KERNEL(softmax_xent_forward, fastnn_xent_args)                                                 \
-    KERNEL(softmax_xent_backward, fastnn_xent_args)
+    KERNEL(softmax_xent_backward, fastnn_xent_args)                                                \
+    KERNEL(multi_margin_forward, fastnn_margin_args)                                               \
+    KERNEL(multi_margin_backward, fastnn_margin_args)                                              \
+    KERNEL(pointloss_forward, fastnn_pointloss_args)                                               \
+    KERNEL(pointloss_backward, fastnn_pointloss_args)                                              \
+    KERNEL(column_means, fastnn_colmean_args)                                                      \
+    /* embedding */                                                                                \
+    KERNEL(embedding_forward, fastnn_embedding_args)                                               \
+    KERNEL(embedding_backward, fastnn_embedding_args)                                              \
+    /* recurrent */                                                                                \
+    KERNEL(recurrent_forward, fastnn_recurrent_args)                                               \
+    KERNEL(recurrent_backward, fastnn_recurrent_args)
 
 typedef struct {
 #define KERNEL(name, args) int (*name)(const args *);

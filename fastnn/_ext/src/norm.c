@@ -36,9 +36,7 @@ static void forward_channel(void *ctx, idx c, int slot) {
         moments rest = {0, 0}; /* about a mean that is good to T, so they correct it */
         for (idx n = 0; n < v->n; ++n)
             row_moments(row_of(v, v->x, n, c), v->l, split(v->mean[c]), &rest);
-        double shifted = rest.sum / count(v);
-        v->mean[c] += shifted;
-        v->var[c] = rest.squares / count(v) - shifted * shifted;
+        v->var[c] = corrected(&rest, count(v), &v->mean[c]);
     }
     pair mean = split(v->mean[c]);
     T scale = (T)(weight(v, c) / sqrt(v->var[c] + v->eps)), bias = (T)shift(v, c);

@@ -2,7 +2,7 @@
  *
  * The winner of a window is the first maximum in row-major order, or the first NaN. Cells outside
  * the image do not take part; a window without any cell inside gives -inf and no gradient. */
-#include "simd.h"
+#include "pool.h"
 
 #include <math.h>
 
@@ -24,37 +24,13 @@ static inline void inside(const pool *v, idx s, idx *first, idx *last) {
         *last = v->W <= shift ? 0 : ceil_div(v->W - shift, v->sw);
 }
 
-/* x[0], x[2], x[4] ... in a vector; reads one number more than it takes. */
-static inline vec evens(const T *x) {
-#if FASTNN_BITS * 2 == VB * 8
-#define EVENS 0, 2
-#elif FASTNN_BITS * 4 == VB * 8
-#define EVENS 0, 2, 4, 6
-#elif FASTNN_BITS * 8 == VB * 8
-#define EVENS 0, 2, 4, 6, 8, 10, 12, 14
-#else
-#define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#endif
-#if defined(__clang__) || __GNUC__ >= 12
-    return __builtin_shufflevector(load(x), load(x + VL), EVENS);
-#else
-    return __builtin_shuffle(load(x), load(x + VL), (ivec){EVENS});
-#endif
-}
-
 /* One cell of the window against the best so far, for `size` windows `step` cells apart; x may be
  * read up to `end`. A NaN beats what is none; -inf beats nothing, for who is first is known. */
 static inline void contest(T *restrict best, I *restrict winner, const T *restrict x, idx size,
                            idx step, I cell, const T *end) {
     idx q = 0;
-    for (; q + VL <= size && (step != 2 || end - x >= 2 * (q + VL)); q += VL) {
-        vec value, now = load(best + q);
-        if (step == 1)
-            value = load(x + q);
-        else if (step == 2)
-            value = evens(x + 2 * q);
-        else
-            for (idx j = 0; j < VL; ++j) value[j] = x[(q + j) * step];
+    for (; q + VL <= size && end - x >= strided_reach(q + VL, step); q += VL) {
+        vec value = strided(x + q * step, step), now = load(best + q);
         ivec take = ~(value <= now) & (now == now);
         store(best + q, select(take, value, now));
         if (winner) {
@@ -110,19 +86,36 @@ static void forward_row(const pool *v, const T *plane, idx p, idx q0, idx q1, T 
     }
 }
 
+/* Where a window's cells are in the image, seen from the first one; for small windows only. */
+static void cell_places(const pool *v, idx *place) {
+    for (idx i = 0; small_window(v) && i < v->R * v->S; ++i)
+        place[i] = i / v->S * v->dh * v->W + i % v->S * v->dw_step;
+}
+
+static inline idx cell_place(const pool *v, const idx *place, idx cell) {
+    return small_window(v) ? place[cell] : cell / v->S * v->dh * v->W + cell % v->S * v->dw_step;
+}
+
 static void forward_task(void *ctx, idx plane, int slot) {
     const pool *v = ctx;
     const T *x = (const T *)v->x + plane * v->H * v->W;
-    idx at = plane * v->P * v->Q;
+    idx at = plane * v->P * v->Q, place[NOBODY];
     I winner[COLUMNS];
+    if (v->index) cell_places(v, place);
     for (idx p = 0; p < v->P; ++p)
         for (idx q0 = 0; q0 < v->Q; q0 += COLUMNS) {
             idx size = least(COLUMNS, v->Q - q0);
-            forward_row(v, x, p, q0, q0 + size, (T *)v->y + at, v->offset ? winner : NULL);
+            forward_row(v, x, p, q0, q0 + size, (T *)v->y + at,
+                        v->offset || v->index ? winner : NULL);
             if (v->offset && small_window(v))
                 for (idx q = 0; q < size; ++q) ((uint8_t *)v->offset)[at + q] = (uint8_t)winner[q];
             else if (v->offset)
                 for (idx q = 0; q < size; ++q) ((int32_t *)v->offset)[at + q] = (int32_t)winner[q];
+            idx corner = (p * v->sh - v->top) * v->W - v->left;
+            for (idx q = 0; v->index && q < size; ++q)
+                v->index[at + q] = winner[q] < 0 ? -1
+                                                 : corner + (q0 + q) * v->sw +
+                                                       cell_place(v, place, (idx)winner[q]);
             at += size;
         }
     (void)slot;
@@ -135,22 +128,20 @@ int FN(max_pool_forward)(const pool *v) {
 
 static void backward_task(void *ctx, idx plane, int slot) {
     const pool *v = ctx;
+    const T *dy = v->dy;
     T *dx = (T *)v->dx + plane * v->H * v->W;
-    idx at = plane * v->P * v->Q, place[NOBODY]; /* of a window's cell, from its first one */
+    idx at = plane * v->P * v->Q, place[NOBODY];
     memset(dx, 0, (size_t)(v->H * v->W) * sizeof(T));
-    for (idx i = 0; small_window(v) && i < v->R * v->S; ++i)
-        place[i] = i / v->S * v->dh * v->W + i % v->S * v->dw_step;
+    cell_places(v, place);
     for (idx p = 0; p < v->P; ++p)
         for (idx q = 0; q < v->Q; ++q, ++at) {
             T *corner = dx + (p * v->sh - v->top) * v->W + q * v->sw - v->left;
             if (small_window(v)) {
                 uint8_t cell = ((const uint8_t *)v->offset)[at];
-                if (cell != NOBODY) corner[place[cell]] += ((const T *)v->dy)[at];
+                if (cell != NOBODY) corner[place[cell]] += dy[at];
             } else {
                 int32_t cell = ((const int32_t *)v->offset)[at];
-                if (cell >= 0)
-                    corner[cell / v->S * v->dh * v->W + cell % v->S * v->dw_step] +=
-                        ((const T *)v->dy)[at];
+                if (cell >= 0) corner[cell_place(v, place, cell)] += dy[at];
             }
         }
     (void)slot;

@@ -7,11 +7,19 @@
 /* A chain of additions stays this short, for its error grows with its length. */
 enum { CHAIN_BLOCK = 4096 };
 
+/* In pairs, for one after the other would wait for every addition. */
 static inline double total(vec s) {
-    double sum = 0;
-    for (idx j = 0; j < VL; ++j) sum += (double)s[j];
-    return sum;
+    double sum[VB / sizeof(T)];
+    for (idx j = 0; j < VL; ++j) sum[j] = (double)s[j];
+    for (idx half = VL / 2; half > 0; half /= 2)
+        for (idx j = 0; j < half; ++j) sum[j] += sum[j + half];
+    return sum[0];
 }
+
+/* The numbers of a row behind its last whole vector, in float64 and four side by side too. */
+enum { QUAD = 4 };
+
+static inline double quad_total(const double *s) { return (s[0] + s[1]) + (s[2] + s[3]); }
 
 /* Sum of row[0 .. size). */
 static inline double row_sum(const T *row, idx size) {
@@ -25,8 +33,13 @@ static inline double row_sum(const T *row, idx size) {
             s2 += load(row + i + 2 * VL);
             s3 += load(row + i + 3 * VL);
         }
-        sum += total((s0 + s1) + (s2 + s3));
-        for (; i < block; ++i) sum += (double)row[i];
+        for (; i + VL <= block; i += VL) s0 += load(row + i);
+        if (i) sum += total((s0 + s1) + (s2 + s3));
+        double rest[QUAD] = {0};
+        for (; i + QUAD <= block; i += QUAD)
+            for (idx j = 0; j < QUAD; ++j) rest[j] += (double)row[i + j];
+        for (; i < block; ++i) rest[0] += (double)row[i];
+        sum += quad_total(rest);
     }
     return sum;
 }
@@ -63,14 +76,37 @@ static inline void row_moments(const T *row, idx size, pair mean, moments *to) {
             q2 += d2 * d2;
             q3 += d3 * d3;
         }
-        to->sum += total(s0 + s1);
-        to->squares += total((q0 + q1) + (q2 + q3));
+        for (; i + VL <= block; i += VL) {
+            vec d = load(row + i) - high - low;
+            s0 += d;
+            q0 += d * d;
+        }
+        if (i) {
+            to->sum += total(s0 + s1);
+            to->squares += total((q0 + q1) + (q2 + q3));
+        }
+        double sum[QUAD] = {0}, squares[QUAD] = {0};
+        for (; i + QUAD <= block; i += QUAD)
+            for (idx j = 0; j < QUAD; ++j) {
+                double d = (double)(row[i + j] - mean.high - mean.low);
+                sum[j] += d;
+                squares[j] += d * d;
+            }
         for (; i < block; ++i) {
             double d = (double)(row[i] - mean.high - mean.low);
-            to->sum += d;
-            to->squares += d * d;
+            sum[0] += d;
+            squares[0] += d * d;
         }
+        to->sum += quad_total(sum);
+        to->squares += quad_total(squares);
     }
+}
+
+/* The variance of `count` numbers from their moments about `mean`, which is corrected. */
+static inline double corrected(const moments *rest, double count, double *mean) {
+    double shifted = rest->sum / count, var = rest->squares / count - shifted * shifted;
+    *mean += shifted;
+    return var < 0 ? 0 : var;
 }
 
 /* Sum of dy[i] * (row[i] - mean). */
@@ -86,7 +122,8 @@ static inline double row_product_sum(const T *dy, const T *row, idx size, pair m
             s2 += load(dy + i + 2 * VL) * (load(row + i + 2 * VL) - high - low);
             s3 += load(dy + i + 3 * VL) * (load(row + i + 3 * VL) - high - low);
         }
-        sum += total((s0 + s1) + (s2 + s3));
+        for (; i + VL <= block; i += VL) s0 += load(dy + i) * (load(row + i) - high - low);
+        if (i) sum += total((s0 + s1) + (s2 + s3));
         for (; i < block; ++i) sum += (double)dy[i] * (double)(row[i] - mean.high - mean.low);
     }
     return sum;

@@ -9,9 +9,10 @@ import numpy as np
 
 from fastnn._check import wide
 from fastnn.ops.conv.spec import Array, ConvCall
+from fastnn.ops.conv.steps import Steps, convolution
 
 
-def _windows(call: ConvCall) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]]:
+def windows(call: ConvCall) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]]:
     """Index of every output pixel (n, k, p, q) with the index of its window in the padded x."""
     c = call.w[1]
     per_group = call.w[0] // call.groups
@@ -25,39 +26,44 @@ def _windows(call: ConvCall) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]
         yield out, (n, slice(first, first + c), *window)
 
 
-def _padded(call: ConvCall, x: Array) -> Array:
+def padded(call: ConvCall, x: Array) -> Array:
+    """The image in float64 with its zeros around it."""
     return np.pad(wide(x), ((0, 0), (0, 0), *call.padding))
 
 
-def _forward(
-    call: ConvCall, x: Array, w: Array, b: Array | None, *, out: Array | None, save: bool
-) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
-    xp, w64 = _padded(call, x), wide(w)
-    for o, window in _windows(call):
+def inside(call: ConvCall, padded: Array) -> Array:
+    """The image inside a padded one."""
+    sides = zip(call.padding, call.x[2:], strict=True)
+    return padded[:, :, *(slice(before, before + size) for (before, _), size in sides)]
+
+
+def _forward(call: ConvCall, x: Array, w: Array, b: Array | None, y: Array) -> None:
+    xp, w64 = padded(call, x), wide(w)
+    for o, window in windows(call):
         y[o] = np.sum(xp[window] * w64[o[1]]) + (0.0 if b is None else b[o[1]])
-    return y, (x, w)
 
 
-def _backward(
-    call: ConvCall, saved: Any, dy: Array, needs: tuple[str, ...]
-) -> tuple[Array | None, ...]:
-    x, w = saved
-    xp, w64 = _padded(call, x), wide(w)
-    dxp, dw = np.zeros_like(xp), np.zeros_like(w64)
-    for o, window in _windows(call):
+def _image(call: ConvCall, w: Array, dy: Array, b: Array | None, dx: Array) -> None:
+    w64 = wide(w)
+    dxp = padded(call, np.zeros(call.x, w64.dtype))
+    for c in range(0 if b is None else call.x[1]):
+        dxp[:, c] = b[c]  # type: ignore[index]
+    for o, window in windows(call):
         dxp[window] += dy[o] * w64[o[1]]
-        dw[o[1]] += dy[o] * xp[window]
-    inside: Any = tuple(
-        slice(before, before + size)
-        for (before, _), size in zip(call.padding, call.x[2:], strict=True)
-    )
-    db = dy.sum(axis=(0, *range(2, dy.ndim)), dtype=np.float64)
-    return (
-        dxp[:, :, *inside].astype(call.dtype) if "x" in needs else None,
-        dw.astype(call.dtype) if "w" in needs else None,
-        db.astype(call.dtype) if call.bias and "b" in needs else None,
-    )
+    dx[...] = inside(call, dxp)
 
 
-conv2d_forward, conv2d_backward = _forward, _backward
+def _filters(call: ConvCall, x: Array, dy: Array, dw: Array) -> None:
+    xp = padded(call, x)
+    total = np.zeros(call.w, xp.dtype)
+    for o, window in windows(call):
+        total[o[1]] += dy[o] * xp[window]
+    dw[...] = total
+
+
+def _bias(dy: Array, db: Array) -> None:
+    db[...] = wide(dy).sum(axis=(0, *range(2, dy.ndim)))
+
+
+STEPS = Steps(_forward, _image, _filters, _bias)
+conv1d_forward, conv1d_backward = conv2d_forward, conv2d_backward = convolution(STEPS)

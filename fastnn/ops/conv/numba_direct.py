@@ -6,17 +6,16 @@ columns without border tests, so that they become vector code.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import prange
 
 from fastnn import _jit
 from fastnn.ops.conv.spec import Array, ConvCall
+from fastnn.ops.conv.steps import Steps, convolution
 
 
 @_jit.helper
-def _inside(size, steps, stride, shift):  # type: ignore[no-untyped-def]
+def inside(size, steps, stride, shift):  # type: ignore[no-untyped-def]
     """Output positions [first, last) of `steps` whose tap, `shift` cells on, is inside `size`."""
     first = 0 if shift >= 0 else min((-shift + stride - 1) // stride, steps)
     last = 0 if size <= shift else min((size - shift + stride - 1) // stride, steps)
@@ -38,10 +37,10 @@ def forward_kernel(x, w, b, y, stride, start, dilation):  # type: ignore[no-unty
             image = x[n, k // per_group * c_ + c]
             for r in range(r_):
                 dh = start[0] + r * dilation[0]
-                p0, p1 = _inside(h_, p_, stride[0], dh)
+                p0, p1 = inside(h_, p_, stride[0], dh)
                 for s in range(s_):
                     dw = start[1] + s * dilation[1]
-                    q0, q1 = _inside(w_, q_, stride[1], dw)
+                    q0, q1 = inside(w_, q_, stride[1], dw)
                     tap = w[k, c, r, s]
                     for p in range(p0, p1):
                         row = image[p * stride[0] + dh]
@@ -54,8 +53,8 @@ def forward_kernel(x, w, b, y, stride, start, dilation):  # type: ignore[no-unty
 
 
 @_jit.kernel
-def backward_data_kernel(w, dy, dx, stride, start, dilation):  # type: ignore[no-untyped-def]
-    """dx from w and dy; a task is one channel of one image."""
+def backward_data_kernel(w, dy, b, dx, stride, start, dilation):  # type: ignore[no-untyped-def]
+    """dx from w and dy, plus b per channel; a task is one channel of one image."""
     n_, c_all, h_, w_ = dx.shape
     k_, c_, r_, s_ = w.shape
     p_, q_ = dy.shape[2:]
@@ -64,14 +63,14 @@ def backward_data_kernel(w, dy, dx, stride, start, dilation):  # type: ignore[no
         n, channel = plane // c_all, plane % c_all
         group, c = channel // c_, channel % c_
         image = dx[n, channel]
-        image[:] = 0
+        image[:] = b[channel]
         for k in range(group * per_group, (group + 1) * per_group):
             for r in range(r_):
                 dh = start[0] + r * dilation[0]
-                p0, p1 = _inside(h_, p_, stride[0], dh)
+                p0, p1 = inside(h_, p_, stride[0], dh)
                 for s in range(s_):
                     dw = start[1] + s * dilation[1]
-                    q0, q1 = _inside(w_, q_, stride[1], dw)
+                    q0, q1 = inside(w_, q_, stride[1], dw)
                     tap = w[k, c, r, s]
                     for p in range(p0, p1):
                         row, out = dy[n, k, p], image[p * stride[0] + dh]
@@ -96,10 +95,10 @@ def backward_filter_kernel(x, dy, dw, stride, start, dilation):  # type: ignore[
         sums = np.empty(q_, dw.dtype)  # one chain per column: the loop over q has no reduction
         for r in range(r_):
             dh = start[0] + r * dilation[0]
-            p0, p1 = _inside(h_, p_, stride[0], dh)
+            p0, p1 = inside(h_, p_, stride[0], dh)
             for s in range(s_):
                 shift = start[1] + s * dilation[1]
-                q0, q1 = _inside(w_, q_, stride[1], shift)
+                q0, q1 = inside(w_, q_, stride[1], shift)
                 total = 0.0
                 for n in range(n_):
                     sums[:] = 0
@@ -128,30 +127,38 @@ def backward_bias_kernel(dy, db):  # type: ignore[no-untyped-def]
         db[k] = total
 
 
-def _geometry(call: ConvCall) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    return call.stride, tuple(-before for before, _ in call.padding), call.dilation
+def _image(a: Array) -> Array:
+    """N C L as N C 1 L: the kernels know images only."""
+    return a if a.ndim == 4 else a.reshape(*a.shape[:2], 1, a.shape[2])
 
 
-def conv2d_forward(
-    call: ConvCall, x: Array, w: Array, b: Array | None, *, out: Array | None, save: bool
-) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
-    bias = np.zeros(call.w[0], call.dtype) if b is None else b
-    _jit.launch(forward_kernel, x, w, bias, y, *_geometry(call))
-    return y, (x, w)
+def geometry(call: ConvCall) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Strides, minus leading padding and dilations as the kernels take them."""
+    start = tuple(-before for before, _ in call.padding)
+    return (1, *call.stride)[-2:], (0, *start)[-2:], (1, *call.dilation)[-2:]
 
 
-def conv2d_backward(
-    call: ConvCall, saved: Any, dy: Array, needs: tuple[str, ...]
-) -> tuple[Array | None, ...]:
-    x, w = saved
-    dx = np.empty_like(x) if "x" in needs else None
-    dw = np.empty_like(w) if "w" in needs else None
-    db = np.empty(call.w[0], call.dtype) if call.bias and "b" in needs else None
-    if dx is not None:
-        _jit.launch(backward_data_kernel, w, dy, dx, *_geometry(call))
-    if dw is not None:
-        _jit.launch(backward_filter_kernel, x, dy, dw, *_geometry(call))
-    if db is not None:
-        _jit.launch(backward_bias_kernel, dy, db)
-    return dx, dw, db
+def _or_zeros(b: Array | None, like: Array, channels: int) -> Array:
+    return np.zeros(channels, like.dtype) if b is None else b
+
+
+def _forward(call: ConvCall, x: Array, w: Array, b: Array | None, y: Array) -> None:
+    bias = _or_zeros(b, y, y.shape[1])
+    _jit.launch(forward_kernel, _image(x), _image(w), bias, _image(y), *geometry(call))
+
+
+def _image_gradient(call: ConvCall, w: Array, dy: Array, b: Array | None, dx: Array) -> None:
+    bias = _or_zeros(b, dx, dx.shape[1])
+    _jit.launch(backward_data_kernel, _image(w), _image(dy), bias, _image(dx), *geometry(call))
+
+
+def _filters(call: ConvCall, x: Array, dy: Array, dw: Array) -> None:
+    _jit.launch(backward_filter_kernel, _image(x), _image(dy), _image(dw), *geometry(call))
+
+
+def _bias(dy: Array, db: Array) -> None:
+    _jit.launch(backward_bias_kernel, _image(dy), db)
+
+
+STEPS = Steps(_forward, _image_gradient, _filters, _bias)
+conv1d_forward, conv1d_backward = conv2d_forward, conv2d_backward = convolution(STEPS)

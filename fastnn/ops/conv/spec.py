@@ -73,16 +73,37 @@ def conv_call(
     return ConvCall(dtype, x, w, bias, stride, padding, dilation, groups, out)
 
 
-def same_padding(taps: int, dilation: int) -> tuple[int, int]:
-    """(before, after) that keeps the size at stride 1; an odd cell goes to the end."""
-    total = dilation * (taps - 1)
-    return total // 2, total - total // 2
-
-
 def terms(call: ConvCall) -> int:
     """The longest sum: over C R S forward, over N P Q for dw."""
     n, _, *pq = call.out
     return max(math.prod(call.w[1:]), n * math.prod(pq), math.prod((call.w[0], *call.w[2:])))
+
+
+def conv1d_cases() -> Iterator[Case]:
+    """Cases of conv1d; sizes differ along every pair of axes that could be swapped."""
+    yield case("core", x=shape(2, 3, 9), w=shape(5, 3, 4), b=shape(5), stride=2, padding=1)
+    yield case("core", x=shape(3, 4, 11), w=shape(6, 2, 3), b=shape(6), groups=2, padding="same")
+    yield case("core", x=shape(2, 6, 37), w=shape(6, 1, 3), groups=6, padding=((2, 1),))
+    yield case("core", x=shape(3, 5, 40), w=shape(10, 1, 4), b=shape(10), groups=5, stride=2)
+    yield case("core", x=shape(2, 3, 14), w=shape(4, 3, 3), dilation=4, padding="causal")
+    yield case("core", x=shape(2, 4, 13), w=shape(3, 4, 2), b=shape(3), stride=3, padding="causal")
+    yield case("core", x=shape(2, 5, 7), w=shape(3, 5, 1), padding="valid")
+    yield case("core", x=shape(1, 1, 1), w=shape(1, 1, 1), b=shape(1))
+    yield case("core", x=shape(1, 17, 70), w=shape(33, 17, 3), b=shape(33), padding=1)
+    yield case("edge", x=shape(0, 3, 6), w=shape(4, 3, 3), b=shape(4))
+    yield case("edge", x=shape(1, 2, 1), w=shape(3, 2, 5), padding=((3, 4),))
+    yield case("edge", x=shape(2, 2, 9), w=shape(2, 2, 2), stride=5, padding=3)
+    yield case("edge", x=shape(1, 1, 300), w=shape(1, 1, 65), b=shape(1), padding=40, stride=3)
+    yield case("edge", x=shape(1, 400, 7), w=shape(25, 400, 2), b=shape(25))
+    yield _bench("tcn", "Bai et al. 2018, TCN, one block", (16, 25, 400), (25, 25, 7), padding=6)
+    yield _bench(
+        "speech",
+        "Jasper 10x5, block 1 separable",
+        (16, 256, 400),
+        (256, 1, 33),
+        padding="same",
+        groups=256,
+    )
 
 
 def conv2d_cases() -> Iterator[Case]:
@@ -104,12 +125,30 @@ def conv2d_cases() -> Iterator[Case]:
     yield case("core", x=shape(1, 1, 5, 4), w=shape(2, 1, 5, 4), b=shape(2), padding="valid")
     yield case("core", x=shape(2, 3, 10, 12), w=shape(4, 3, 3, 3), stride=3, padding=2, dilation=2)
     yield case("core", x=shape(1, 17, 14, 19), w=shape(33, 17, 3, 3), b=shape(33), padding=1)
+    yield case(
+        "core",
+        x=shape(2, 3, 13, 21),
+        w=shape(6, 1, 3, 2),
+        b=shape(6),
+        stride=2,
+        groups=3,
+        padding=1,
+    )
+    yield case("core", x=shape(3, 4, 40, 18), w=shape(4, 1, 3, 5), groups=4, padding=(1, 2))
     yield case("edge", x=shape(0, 3, 6, 5), w=shape(4, 3, 3, 2), b=shape(4))
     yield case("edge", x=shape(1, 2, 3, 1), w=shape(3, 2, 2, 5), padding=((0, 0), (3, 4)))
     yield case("edge", x=shape(2, 2, 9, 2), w=shape(2, 2, 2, 2), stride=(4, 5), padding=(0, 3))
     yield case("edge", x=shape(1, 1, 70, 3), w=shape(1, 1, 65, 2), b=shape(1), padding=(3, 1))
     yield case("edge", x=shape(5, 1, 2, 300), w=shape(13, 1, 1, 7), padding=(0, 3))
     yield case("edge", x=shape(1, 400, 3, 4), w=shape(25, 400, 2, 1), b=shape(25))
+    yield case(
+        "edge", x=shape(2, 3, 30, 26), w=shape(3, 1, 2, 3), groups=3, stride=(5, 3), dilation=(7, 4)
+    )
+    yield case(
+        "edge", x=shape(2, 2, 3, 600), w=shape(4, 1, 1, 3), groups=2, padding=((0, 0), (4, 0))
+    )
+    yield case("edge", x=shape(2, 2, 150, 70), w=shape(2, 1, 9, 9), groups=2, padding=4)
+    yield case("edge", x=shape(1, 2, 5, 7), w=shape(2, 1, 2, 2), groups=2, padding=6, stride=(1, 2))
     h, peers = "CS231n's timing cell (system H)", "the peers' table"
     yield _bench("seed_fast", h, (100, 3, 31, 31), (25, 3, 3, 3), stride=2, padding=1)
     yield _bench(
@@ -142,11 +181,23 @@ def _bench(name: str, source: str, x: tuple[int, ...], w: tuple[int, ...], **opt
     )
 
 
-def conv2d_errors() -> Iterator[Bad]:
-    """Calls of conv2d that must fail."""
-    x, w, b = (np.ones(s, np.float32) for s in ((2, 4, 6, 5), (6, 4, 3, 2), (6,)))
-    yield Bad({"x": x[0], "w": w}, ShapeError, r"x has 3 axes, shape \(4, 6, 5\)")
-    yield Bad({"x": x, "w": w[0]}, ShapeError, r"w has 3 axes")
+def conv1d_errors() -> Iterator[Bad]:
+    """Calls of conv1d that must fail."""
+    x, w, b = (np.ones(s, np.float32) for s in ((2, 4, 5), (6, 4, 2), (6,)))
+    yield from _errors(x, w, b)
+    yield Bad({"x": x, "w": w, "stride": (1, 2)}, ShapeError, r"stride=\(1, 2\) has 2.*needs 1")
+    yield Bad({"x": x, "w": w, "padding": (1, 2)}, ShapeError, r"padding=\(1, 2\) has 2.*needs 1")
+    yield Bad({"x": x, "w": w, "padding": "full"}, OptionError, r"same, valid, causal")
+    yield Bad({"x": x, "w": w, "padding": "same", "stride": 2}, ShapeError, r"same.*stride=\(2,\)")
+    yield Bad({"x": x, "w": w, "dilation": 5}, ShapeError, r"L=5.*window spans 6")
+    yield Bad({"x": x[:, :, :0], "w": w, "padding": 3}, ShapeError, r"\(4, 0\); .*at least 1")
+    yield Bad({"x": x, "w": w, "out": np.ones((2, 6, 4))}, DtypeError, r"out is float64")
+
+
+def _errors(x: Array, w: Array, b: Array) -> Iterator[Bad]:
+    """What fails for any rank: x has 4 channels, w 6 filters."""
+    yield Bad({"x": x[0], "w": w}, ShapeError, rf"x has {x.ndim - 1} axes, shape \(4, ")
+    yield Bad({"x": x, "w": w[0]}, ShapeError, rf"w has {x.ndim - 1} axes")
     yield Bad({"x": x[:, :3], "w": w}, ShapeError, r"x has C=3 .* w takes 4 .* C must be 4")
     yield Bad({"x": x, "w": w, "groups": 4}, ShapeError, r"groups=4.* C must be 16")
     yield Bad({"x": x, "w": w[:5, :2], "groups": 2}, ShapeError, r"K=5.*groups=2")
@@ -155,15 +206,25 @@ def conv2d_errors() -> Iterator[Bad]:
     yield Bad({"x": x, "w": w, "b": b[:, None]}, ShapeError, r"b has shape \(6, 1\)")
     yield Bad({"x": x, "w": w.astype(np.float64)}, DtypeError, r"x is float32 but w is float64")
     yield Bad({"x": x.astype(int), "w": w}, DtypeError, r"x has dtype int64")
-    yield Bad({"x": x, "w": w.astype(np.float16)}, DtypeError, r"w has dtype float16")
-    yield Bad({"x": x.astype(complex), "w": w}, DtypeError, r"x has dtype complex128")
     yield Bad({"x": x, "w": w, "stride": 0}, ShapeError, r"stride=0.*at least 1")
     yield Bad({"x": x, "w": w, "stride": 1.5}, DtypeError, r"stride=1\.5.*whole number")
-    yield Bad({"x": x, "w": w, "stride": (1, 2, 3)}, ShapeError, r"stride=\(1, 2, 3\) has 3")
-    yield Bad({"x": x, "w": w, "dilation": (1, 0)}, ShapeError, r"dilation=0.*at least 1")
     yield Bad({"x": x, "w": w, "dilation": True}, DtypeError, r"dilation=True")
     yield Bad({"x": x, "w": w, "padding": -1}, ShapeError, r"padding=-1.*at least 0")
-    yield Bad({"x": x, "w": w, "padding": "full"}, OptionError, r"padding='full'.*same, valid")
+    yield Bad({"x": x, "w": w[..., :0]}, ShapeError, r"at least 1")
+    yield Bad({"x": x, "w": w, "out": b}, ShapeError, r"out has shape \(6,\)")
+    yield Bad({"x": x, "w": w, "out": [1.0]}, DtypeError, r"out is list")
+    yield Bad({"x": x, "w": w, "backend": "cuda"}, OptionError, r"'cuda' is unknown")
+
+
+def conv2d_errors() -> Iterator[Bad]:
+    """Calls of conv2d that must fail."""
+    x, w, b = (np.ones(s, np.float32) for s in ((2, 4, 6, 5), (6, 4, 3, 2), (6,)))
+    yield from _errors(x, w, b)
+    yield Bad({"x": x, "w": w.astype(np.float16)}, DtypeError, r"w has dtype float16")
+    yield Bad({"x": x.astype(complex), "w": w}, DtypeError, r"x has dtype complex128")
+    yield Bad({"x": x, "w": w, "stride": (1, 2, 3)}, ShapeError, r"stride=\(1, 2, 3\) has 3")
+    yield Bad({"x": x, "w": w, "dilation": (1, 0)}, ShapeError, r"dilation=0.*at least 1")
+    yield Bad({"x": x, "w": w, "padding": "causal"}, OptionError, r"'causal'.*same, valid$")
     yield Bad(
         {"x": x, "w": w, "padding": "same", "stride": 2}, ShapeError, r"same.*stride.*\(2, 2\)"
     )
@@ -174,7 +235,4 @@ def conv2d_errors() -> Iterator[Bad]:
     yield Bad({"x": x, "w": w, "dilation": (1, 5)}, ShapeError, r"W=5.*window.*6")
     yield Bad({"x": x[:, :, :, :0], "w": w, "padding": 3}, ShapeError, r"at least 1")
     yield Bad({"x": x, "w": w[:, :, :0]}, ShapeError, r"at least 1")
-    yield Bad({"x": x, "w": w, "out": b}, ShapeError, r"out has shape \(6,\)")
     yield Bad({"x": x, "w": w, "out": np.ones((2, 6, 4, 4))}, DtypeError, r"out is float64")
-    yield Bad({"x": x, "w": w, "out": [1.0]}, DtypeError, r"out is list")
-    yield Bad({"x": x, "w": w, "backend": "cuda"}, OptionError, r"'cuda' is unknown")

@@ -1,4 +1,4 @@
-"""Losses, compiled: maximum, exponentials and sum of a row while it is in the cache."""
+"""Losses of scores against classes, compiled: a row's passes while it is in the cache."""
 
 from __future__ import annotations
 
@@ -7,24 +7,67 @@ from typing import Any
 import numpy as np
 
 from fastnn._ext import _loss
-from fastnn.ops.loss.spec import Array, LossCall, reduce, row_scale
+from fastnn.ops.loss.spec import (
+    Array,
+    LossCall,
+    finish,
+    from_rows,
+    labels_or_target,
+    margin_scale,
+    row_scale,
+    to_rows,
+)
 
 
 def softmax_cross_entropy_forward(
-    call: LossCall, x: Array, labels: Array, *, out: Array | None, save: bool
+    call: LossCall,
+    x: Array,
+    goal: Array,
+    w: Array | None,
+    sample_weight: Array | None,
+    *,
+    out: Array | None,
+    save: bool,
 ) -> tuple[Array, Any]:
-    loss = np.empty(call.x[0])
-    state = np.empty((call.x[0], 2)) if save else None
-    _loss.softmax_xent_forward(x, labels, loss, state)
-    return reduce(call, loss, out), (x, labels, state)
+    labels, target = labels_or_target(call, goal)
+    losses, state = np.empty(call.rows), np.empty((call.rows, 3)) if save else None
+    given = (to_rows(call, x), labels, target, w, call.label_smoothing, call.ignore_index)
+    _loss.softmax_xent_forward(*given, losses, state)
+    scale = row_scale(call, labels, w, sample_weight)
+    return finish(call, scale.weigh(losses), scale.divisor, out), (given, state, scale)
 
 
 def softmax_cross_entropy_backward(
     call: LossCall, saved: Any, dy: Array, needs: tuple[str, ...]
 ) -> tuple[Array | None, ...]:
+    given, state, scale = saved
+    shape = call.rows, call.x[1]
+    dx = np.empty(shape, call.dtype) if "x" in needs else None
+    dt = np.empty(shape, call.dtype) if "target" in needs else None
+    if dx is not None or dt is not None:
+        _loss.softmax_xent_backward(*given, state, scale.gradients(call, dy), dx, dt)
+    return (from_rows(call, dx), from_rows(call, dt))[: 1 + call.soft]
+
+
+soft_cross_entropy_forward = softmax_cross_entropy_forward
+soft_cross_entropy_backward = softmax_cross_entropy_backward
+
+
+def multi_margin_loss_forward(
+    call: LossCall, x: Array, labels: Array, w: Array | None, *, out: Array | None, save: bool
+) -> tuple[Array, Any]:
+    losses, given = np.empty(call.rows), (x, labels, call.margin, call.p)
+    _loss.multi_margin(*given, losses, None, None)
+    scale = margin_scale(call, labels, w)
+    return finish(call, scale.weigh(losses), scale.divisor, out), (given, scale)
+
+
+def multi_margin_loss_backward(
+    call: LossCall, saved: Any, dy: Array, needs: tuple[str, ...]
+) -> tuple[Array | None, ...]:
     if "x" not in needs:
         return (None,)
-    x, labels, state = saved
+    given, scale = saved
     dx = np.empty(call.x, call.dtype)
-    _loss.softmax_xent_backward(x, labels, state, row_scale(call, dy), dx)
+    _loss.multi_margin(*given, None, scale.gradients(call, dy), dx)
     return (dx,)

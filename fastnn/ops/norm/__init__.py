@@ -26,6 +26,7 @@ def _batch_norm(
     running_var: Array | None = None,
     training: bool = False,
     momentum: float = 0.1,
+    convention: str = "torch",
     eps: float = 1e-5,
     out: Array | None = None,
     backend: str | None = None,
@@ -63,7 +64,15 @@ def _batch_norm(
     training
         Whether the statistics are the batch's.
     momentum
-        Weight of the new value in a running statistic, from 0 to 1.
+        Weight of the new value in a running statistic, from 0 to 1; with ``convention="keras"``
+        of the old one, and then 0.99 (Keras) or 0.9 (CS231n) is usual.
+    convention
+        How running statistics move: ``"torch"`` as above, or ``"keras"``, which is CS231n's too::
+
+            running_mean = momentum * running_mean + (1 - momentum) * mean
+            running_var  = momentum * running_var  + (1 - momentum) * var
+
+        with the biased variance. `fastnn.ops.norm.conventions` renames parameters.
     eps
         Added to the variance, positive.
     out : shape of x, optional
@@ -86,12 +95,13 @@ def _batch_norm(
     ------
     ShapeError
         If sizes do not fit, there is only one value per channel in training (its unbiased variance
-        is undefined), or a running statistic to be updated is read-only, strided or overlaps
-        another array.
+        is undefined; with ``convention="keras"`` it is allowed, and gives b), or a running
+        statistic to be updated is read-only, strided or overlaps another array.
     DtypeError
         If an array is not float32 or float64, dtypes differ, or an option has the wrong type.
     OptionError
-        If running statistics are missing, or eps or momentum are out of range.
+        If running statistics are missing, eps or momentum are out of range, or the convention is
+        unknown.
     UnsupportedError
         If `backend` cannot run this call.
 
@@ -139,6 +149,7 @@ def _batch_norm(
         None if running_var is None else running_var.shape,
         training,
         _check.real(op, "momentum", momentum),
+        _check.choice(op, "convention", convention, ("torch", "keras")),
         _check.real(op, "eps", eps),
     )
     return Described(call, (x, w, b, running_mean, running_var), out, backend)
@@ -178,6 +189,7 @@ def _describe(
     running_var: tuple[int, ...] | None,
     training: bool,
     momentum: float,
+    convention: str,
     eps: float,
 ) -> NormCall:
     """The `NormCall`; every rule about sizes and options is here."""
@@ -200,7 +212,8 @@ def _describe(
         )
     if len(missing) == 1:
         raise OptionError(f"{op}: {missing[0]} not given; in training give both or neither")
-    if training and x[0] * math.prod(x[2:]) == 1:
+    unbiased = convention == "torch"
+    if training and unbiased and x[0] * math.prod(x[2:]) == 1:
         raise ShapeError(
             f"{op}: x has shape {x}, 1 value per channel; training needs at least 2, for the "
             "unbiased variance"
@@ -209,7 +222,17 @@ def _describe(
         raise OptionError(f"{op}: momentum={momentum}; it must be from 0 to 1")
     if not 0 < eps < math.inf:
         raise OptionError(f"{op}: eps={eps}; it must be positive and finite")
-    return NormCall(dtype, x, w is not None, b is not None, not missing, training, momentum, eps)
+    return NormCall(
+        dtype,
+        x,
+        w is not None,
+        b is not None,
+        not missing,
+        training,
+        momentum if unbiased else 1 - momentum,
+        unbiased,
+        eps,
+    )
 
 
 batch_norm = Op(

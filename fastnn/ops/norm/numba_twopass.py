@@ -8,41 +8,8 @@ import numpy as np
 from numba import prange
 
 from fastnn import _jit
+from fastnn.ops.norm.numba_sums import LANES, plain_sum, product_sum
 from fastnn.ops.norm.spec import Array, NormCall, statistics, update_running
-
-LANES = 16  # sums side by side, for a single one would add one number at a time
-
-
-@_jit.helper
-def _product_sum(a, a_shift, b, b_shift, lanes):  # type: ignore[no-untyped-def]
-    """Sum of (a - a_shift) * (b - b_shift) over a row, in float64."""
-    whole = a.size // LANES * LANES
-    lanes[:] = 0
-    for i in range(0, whole, LANES):
-        for j in range(LANES):
-            lanes[j] += (a[i + j] - a_shift) * (b[i + j] - b_shift)
-    total = 0.0
-    for j in range(LANES):
-        total += lanes[j]
-    for i in range(whole, a.size):
-        total += (a[i] - a_shift) * (b[i] - b_shift)
-    return total
-
-
-@_jit.helper
-def _plain_sum(a, lanes):  # type: ignore[no-untyped-def]
-    """Sum of a row in float64."""
-    whole = a.size // LANES * LANES
-    lanes[:] = 0
-    for i in range(0, whole, LANES):
-        for j in range(LANES):
-            lanes[j] += a[i + j]
-    total = 0.0
-    for j in range(LANES):
-        total += lanes[j]
-    for i in range(whole, a.size):
-        total += a[i]
-    return total
 
 
 @_jit.kernel
@@ -54,11 +21,11 @@ def forward_kernel(x, w, b, mean, var, y, eps, training):  # type: ignore[no-unt
         if training:
             total = 0.0
             for n in range(n_):
-                total += _plain_sum(x[n, c], lanes)
+                total += plain_sum(x[n, c], lanes)
             mean[c] = total / (n_ * l_)
             total = 0.0
             for n in range(n_):
-                total += _product_sum(x[n, c], mean[c], x[n, c], mean[c], lanes)
+                total += product_sum(x[n, c], mean[c], x[n, c], mean[c], lanes)
             var[c] = total / (n_ * l_)
         scale, middle = w[c] / np.sqrt(var[c] + eps), mean[c]
         for n in range(n_):
@@ -75,8 +42,8 @@ def backward_kernel(x, w, mean, var, dy, dx, dw, db, eps, training):  # type: ig
         inverse, middle = 1 / np.sqrt(var[c] + eps), mean[c]
         along, common = 0.0, 0.0
         for n in range(n_):
-            along += _product_sum(x[n, c], middle, dy[n, c], 0.0, lanes)
-            common += _plain_sum(dy[n, c], lanes)
+            along += product_sum(x[n, c], middle, dy[n, c], 0.0, lanes)
+            common += plain_sum(dy[n, c], lanes)
         along *= inverse
         dw[c], db[c] = along, common
         gain = w[c] * inverse

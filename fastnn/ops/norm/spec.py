@@ -24,7 +24,8 @@ class NormCall(NamedTuple):
     bias: bool
     running: bool
     training: bool
-    momentum: float
+    momentum: float  # weight of the new value
+    unbiased: bool  # whether the running variance takes the unbiased one
     eps: float
 
     @property
@@ -87,8 +88,9 @@ def update_running(
         return
     m = call.momentum
     running_mean[:] = (1 - m) * running_mean.astype(np.float64) + m * mean.real
-    unbiased = var * (call.values / (call.values - 1))
-    running_var[:] = (1 - m) * running_var.astype(np.float64) + m * unbiased.real
+    if call.unbiased:
+        var = var * (call.values / (call.values - 1))
+    running_var[:] = (1 - m) * running_var.astype(np.float64) + m * var.real
 
 
 def terms(call: NormCall) -> int:
@@ -112,6 +114,7 @@ def batch_norm_cases() -> Iterator[Case]:
     yield _case("core", (3, 2, 6, 5), "b", training=True, eps=0.1)
     yield _case("core", (2, 3, 1, 4, 5), "wbr", training=True, momentum=1.0)
     yield _case("core", (3, 37), "wbr", training=True)
+    yield _case("core", (5, 3, 4), "wbr", training=True, momentum=0.9, convention="keras")
     yield _case("core", (1, 2, 67), "w", training=True)
     yield _case("core", (2, 1, 9), "", training=True)
     yield _case("edge", (0, 3, 4), "wbr", training=True)
@@ -119,6 +122,7 @@ def batch_norm_cases() -> Iterator[Case]:
     yield _case("edge", (1, 1), "wbr")
     yield _case("edge", (2, 3), "wbr", training=True, momentum=0.0, eps=1.0)
     yield _case("edge", (1, 3, 2), "wbr", training=True, eps=1.0)
+    yield _case("edge", (1, 3), "wbr", training=True, convention="keras", eps=1.0)
     yield _case("edge", (5, 300), "wbr", training=True)
     yield _case("edge", (1000, 3), "wbr", training=True)
     yield _case("edge", (3, 2, 4100), "wbr", training=True)
@@ -170,6 +174,10 @@ def batch_norm_errors() -> Iterator[Bad]:
     yield Bad({**t, "running_var": d[:3]}, ShapeError, r"running_var has shape \(3,\)")
     yield Bad({**t, "w": c}, ShapeError, r"running_mean shares memory")
     yield Bad({**t, "momentum": 1.5}, OptionError, r"momentum=1\.5.*0 to 1")
+    yield Bad(
+        {**t, "momentum": -0.1, "convention": "keras"}, OptionError, r"momentum=-0\.1.*0 to 1"
+    )
+    yield Bad({**t, "convention": "tf"}, OptionError, r"convention='tf'.*torch, keras")
     yield Bad({**t, "momentum": None}, DtypeError, r"momentum=None.*number")
     yield Bad({**t, "eps": 0}, OptionError, r"eps=0\.0.*positive")
     yield Bad({**t, "eps": float("nan")}, OptionError, r"eps=nan.*positive")

@@ -1,0 +1,96 @@
+/* Maxima of windows with the winner's place in its plane, and what follows places: scatter, gather.
+ *
+ * The winner is the first maximum in row-major order, or the first NaN. A task is one plane. */
+#include "pool.h"
+
+typedef fastnn_window_args windows;
+typedef fastnn_places_args places;
+
+/* NaN beats what is none. */
+static inline int beats(T value, T now) { return !(value <= now) & (now == now); }
+
+/* The largest of row[0 .. size), or NaN if there is one. */
+static inline T row_best(const T *row, idx size) {
+    T best = row[0];
+    idx i = 0;
+    if (size >= VL) {
+        vec now = load(row);
+        for (i = VL; i + VL <= size; i += VL) {
+            vec value = load(row + i);
+            now = select(~(value <= now) & (now == now), value, now);
+        }
+        best = now[0];
+        for (idx j = 1; j < VL; ++j) best = beats(now[j], best) ? now[j] : best;
+    }
+    for (; i < size; ++i) best = beats(row[i], best) ? row[i] : best;
+    return best;
+}
+
+static inline idx first_of(const T *row, T value) {
+    idx i = 0;
+    if (value == value)
+        while (row[i] != value) ++i;
+    else
+        while (row[i] == row[i]) ++i;
+    return i;
+}
+
+static void max_task(void *ctx, idx plane, int slot) {
+    const windows *v = ctx;
+    const fastnn_axis *rows = &v->rows, *cols = &v->cols;
+    const T *x = (const T *)v->x + plane * rows->size * cols->size;
+    idx at = plane * rows->steps * cols->steps;
+    for (idx p = 0; p < rows->steps; ++p) {
+        span h = window(rows, p, 0);
+        for (idx q = 0; q < cols->steps; ++q, ++at) {
+            span w = window(cols, q, 0);
+            idx winner = h.first;
+            T best = row_best(x + winner * cols->size + w.first, w.last - w.first);
+            for (idx i = h.first + 1; i < h.last; ++i) {
+                T value = row_best(x + i * cols->size + w.first, w.last - w.first);
+                if (beats(value, best)) best = value, winner = i;
+            }
+            ((T *)v->y)[at] = best;
+            winner = winner * cols->size + w.first;
+            if (v->index) v->index[at] = winner + first_of(x + winner, best);
+        }
+    }
+    (void)slot;
+}
+
+int FN(window_max)(const windows *v) {
+    double cells = (double)v->planes * (double)(v->rows.size * v->cols.size);
+    return fastnn_parallel_for(v->planes, max_task, (void *)v, v->threads, cells / 2);
+}
+
+static void scatter_task(void *ctx, idx plane, int slot) {
+    const places *v = ctx;
+    const T *from = (const T *)v->from + plane * v->few;
+    const int64_t *place = v->place + plane * v->few;
+    T *to = (T *)v->to + plane * v->many;
+    memset(to, 0, (size_t)v->many * sizeof(T));
+    if (v->add)
+        for (idx i = 0; i < v->few; ++i) to[place[i]] += from[i];
+    else
+        for (idx i = 0; i < v->few; ++i) to[place[i]] = from[i];
+    (void)slot;
+}
+
+int FN(places_scatter)(const places *v) {
+    double work = (double)v->planes * (double)(v->many + 4 * v->few);
+    return fastnn_parallel_for(v->planes, scatter_task, (void *)v, v->threads, work / 4);
+}
+
+static void gather_task(void *ctx, idx plane, int slot) {
+    const places *v = ctx;
+    const T *from = (const T *)v->from + plane * v->many;
+    const int64_t *place = v->place + plane * v->few;
+    T *to = (T *)v->to + plane * v->few;
+    for (idx i = 0; i < v->few; ++i) to[i] = from[place[i]];
+    (void)slot;
+}
+
+int FN(places_gather)(const places *v) {
+    double work = (double)v->planes * (double)v->few;
+    return fastnn_parallel_for(v->planes, gather_task, (void *)v, v->threads, work);
+}

@@ -1,0 +1,46 @@
+/* What losses share: vectors that may be cut short, and sums of vectors in float64. */
+#ifndef FASTNN_LOSS_H
+#define FASTNN_LOSS_H
+
+#include "simd.h"
+
+/* The first `size` elements at p, or as many as a vector has; `fill` stands for the others. A
+ * number goes through the same vector code wherever it stands, so its bits are the same. */
+static inline vec load_some(const T *p, idx size, T fill) {
+    if (size >= VL) return load(p);
+    T rest[VB / sizeof(T)];
+    for (idx j = 0; j < VL; ++j) rest[j] = j < size ? p[j] : fill;
+    return load(rest);
+}
+
+static inline void store_some(T *p, idx size, vec v) {
+    if (size >= VL) {
+        store(p, v);
+        return;
+    }
+    for (idx j = 0; j < size; ++j) p[j] = v[j];
+}
+
+/* A float64 sum per lane. */
+typedef struct {
+    double lane[VB / sizeof(T)];
+} sums;
+
+/* Add the first `size` elements of v, or all. */
+static inline void add_some(sums *s, vec v, idx size) {
+    T e[VB / sizeof(T)];
+    store(e, v);
+    if (size >= VL) {
+        for (idx j = 0; j < VL; ++j) s->lane[j] += (double)e[j];
+    } else {
+        for (idx j = 0; j < size; ++j) s->lane[j] += (double)e[j];
+    }
+}
+
+static inline double lanes_total(const sums *s) {
+    double sum = 0;
+    for (idx j = 0; j < VL; ++j) sum += s->lane[j];
+    return sum;
+}
+
+#endif

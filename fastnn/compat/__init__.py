@@ -1,0 +1,1 @@
+"""Stand-ins for modules that other code was written against."""
