@@ -20,7 +20,8 @@ MODULES = [
 ORACLES = {
     name: (getattr(module, f"{name}_case"), getattr(module, f"{name}_torch"))
     for module in MODULES
-    for name in (n.removesuffix("_torch") for n in dir(module) if n.endswith("_torch"))
+    for name in (n.removesuffix("_case") for n in dir(module) if n.endswith("_case"))
+    if hasattr(module, f"{name}_torch")
 }
 
 

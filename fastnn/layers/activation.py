@@ -8,9 +8,24 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn import _check, ops
+from fastnn import _check
 from fastnn.dispatch import Op
 from fastnn.layers.base import OpLayer, float_dtype
+from fastnn.ops.activation import (
+    elu,
+    gelu,
+    hardsigmoid,
+    hardswish,
+    leaky_relu,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
+)
+from fastnn.ops.parametric import prelu
+from fastnn.ops.softmaxes import log_softmax, softmax
 
 
 class _Optioned(OpLayer):
@@ -50,7 +65,7 @@ class ReLU(OpLayer):
     array([0., 7.])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.relu
+    op: ClassVar[Op[..., Any, Any]] = relu
 
 
 class LeakyReLU(_Optioned):
@@ -82,7 +97,7 @@ class LeakyReLU(_Optioned):
     array([0.5, 7. ])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.leaky_relu
+    op: ClassVar[Op[..., Any, Any]] = leaky_relu
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__(negative_slope=negative_slope)
@@ -115,7 +130,7 @@ class ELU(_Optioned):
     array([-0.8647,  3.    ])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.elu
+    op: ClassVar[Op[..., Any, Any]] = elu
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__(alpha=alpha)
@@ -139,7 +154,7 @@ class SELU(OpLayer):
     array([-1.5202,  3.1521])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.selu
+    op: ClassVar[Op[..., Any, Any]] = selu
 
 
 class GELU(_Optioned):
@@ -170,7 +185,7 @@ class GELU(_Optioned):
     GELU(approximate='tanh')
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.gelu
+    op: ClassVar[Op[..., Any, Any]] = gelu
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__(approximate=approximate)
@@ -194,7 +209,7 @@ class SiLU(OpLayer):
     array([-0.2384,  2.8577])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.silu
+    op: ClassVar[Op[..., Any, Any]] = silu
 
 
 class Sigmoid(_Optioned):
@@ -223,7 +238,7 @@ class Sigmoid(_Optioned):
     array([0.1192, 0.9526])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.sigmoid
+    op: ClassVar[Op[..., Any, Any]] = sigmoid
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__(scale=scale)
@@ -247,7 +262,7 @@ class Tanh(OpLayer):
     array([-0.964 ,  0.9951])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.tanh
+    op: ClassVar[Op[..., Any, Any]] = tanh
 
 
 class Softplus(_Optioned):
@@ -278,7 +293,7 @@ class Softplus(_Optioned):
     array([0.1269, 3.0486])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.softplus
+    op: ClassVar[Op[..., Any, Any]] = softplus
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__(beta=beta, threshold=threshold)
@@ -302,7 +317,7 @@ class Hardsigmoid(OpLayer):
     array([0.1667, 1.    ])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.hardsigmoid
+    op: ClassVar[Op[..., Any, Any]] = hardsigmoid
 
 
 class Hardswish(OpLayer):
@@ -323,7 +338,7 @@ class Hardswish(OpLayer):
     array([-0.3333,  3.    ])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.hardswish
+    op: ClassVar[Op[..., Any, Any]] = hardswish
 
 
 class PReLU(OpLayer):
@@ -359,7 +374,7 @@ class PReLU(OpLayer):
     array([-10.])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.prelu
+    op: ClassVar[Op[..., Any, Any]] = prelu
     _roles: ClassVar[Mapping[str, str]] = {"w": "weight"}
 
     def __init__(
@@ -415,7 +430,7 @@ class Softmax(_AlongAxis):
     array([[0.25, 0.75]])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.softmax
+    op: ClassVar[Op[..., Any, Any]] = softmax
 
 
 class LogSoftmax(_AlongAxis):
@@ -443,4 +458,4 @@ class LogSoftmax(_AlongAxis):
     array([[-1.3863, -0.2877]])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.log_softmax
+    op: ClassVar[Op[..., Any, Any]] = log_softmax

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn import _check, ops
+from fastnn import _check
 from fastnn.errors import ShapeError
 from fastnn.layers.base import RandomSource, WeightedLayer
+from fastnn.ops.conv import conv1d, conv2d
+from fastnn.ops.conv_transpose import conv_transpose1d, conv_transpose2d
 
 
 class _ConvNd(WeightedLayer):
@@ -155,7 +157,7 @@ class Conv1d(_Conv):
     (4, 8, 11)
     """
 
-    op = ops.conv1d
+    op = conv1d
     _axes = 1
 
 
@@ -206,7 +208,7 @@ class Conv2d(_Conv):
     array([120., 120., 120., 120., 120., 120., 120., 120.], dtype=float32)
     """
 
-    op = ops.conv2d
+    op = conv2d
     _axes = 2
 
 
@@ -251,7 +253,7 @@ class ConvTranspose1d(_ConvTranspose):
     (4, 3, 22)
     """
 
-    op = ops.conv_transpose1d
+    op = conv_transpose1d
     _axes = 1
 
 
@@ -297,5 +299,5 @@ class ConvTranspose2d(_ConvTranspose):
     (4, 3, 10, 14)
     """
 
-    op = ops.conv_transpose2d
+    op = conv_transpose2d
     _axes = 2

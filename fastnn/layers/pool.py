@@ -9,6 +9,14 @@ import numpy as np
 from fastnn import _check, ops
 from fastnn.dispatch import Op
 from fastnn.layers.base import Array, Layer, OpLayer
+from fastnn.ops.adaptive import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    global_avg_pool,
+    global_max_pool,
+)
+from fastnn.ops.avgpool import avg_pool1d, avg_pool2d
+from fastnn.ops.pool import max_pool1d, max_pool2d
 
 
 class _WindowPool(OpLayer):
@@ -89,7 +97,7 @@ class MaxPool1d(_MaxPool):
     array([[[4., 5.]]])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.max_pool1d
+    op: ClassVar[Op[..., Any, Any]] = max_pool1d
     _axes = 1
 
 
@@ -130,7 +138,7 @@ class MaxPool2d(_MaxPool):
              [0., 0.]]]])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.max_pool2d
+    op: ClassVar[Op[..., Any, Any]] = max_pool2d
     _axes = 2
 
 
@@ -165,7 +173,7 @@ class AvgPool1d(_WindowPool):
     array([[[2., 2.]]])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.avg_pool1d
+    op: ClassVar[Op[..., Any, Any]] = avg_pool1d
     _axes = 1
     _shown = ("kernel_size", "stride", "padding")
 
@@ -220,7 +228,7 @@ class AvgPool2d(_WindowPool):
              [1., 1.]]]])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.avg_pool2d
+    op: ClassVar[Op[..., Any, Any]] = avg_pool2d
     _axes = 2
     _shown = ("kernel_size", "stride", "padding")
 
@@ -278,7 +286,7 @@ class AdaptiveAvgPool2d(_AdaptivePool):
     array([[[[2.5, 5. ]]]])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.adaptive_avg_pool2d
+    op: ClassVar[Op[..., Any, Any]] = adaptive_avg_pool2d
 
 
 class AdaptiveMaxPool2d(_AdaptivePool):
@@ -304,7 +312,7 @@ class AdaptiveMaxPool2d(_AdaptivePool):
     array([[[[4., 8.]]]])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.adaptive_max_pool2d
+    op: ClassVar[Op[..., Any, Any]] = adaptive_max_pool2d
 
 
 class GlobalAvgPool(OpLayer):
@@ -325,7 +333,7 @@ class GlobalAvgPool(OpLayer):
     array([[4.]])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.global_avg_pool
+    op: ClassVar[Op[..., Any, Any]] = global_avg_pool
 
 
 class GlobalMaxPool(OpLayer):
@@ -346,7 +354,7 @@ class GlobalMaxPool(OpLayer):
     array([[8.]])
     """
 
-    op: ClassVar[Op[..., Any, Any]] = ops.global_max_pool
+    op: ClassVar[Op[..., Any, Any]] = global_max_pool
 
 
 class MaxUnpool2d(Layer):

@@ -343,9 +343,9 @@ typedef struct {
     /* activation */                                                                               \
     KERNEL(pointwise_forward, fastnn_pointwise_args)                                               \
     KERNEL(pointwise_backward, fastnn_pointwise_args)                                              \
-    KERNEL(softmax, fastnn_softmax_args) \
-    KERNEL(prelu, fastnn_prelu_args) \
-    KERNEL(dropout, fastnn_dropout_args) \
+    KERNEL(softmax, fastnn_softmax_args)                                                           \
+    KERNEL(prelu, fastnn_prelu_args)                                                               \
+    KERNEL(dropout, fastnn_dropout_args)                                                           \
     /* loss */                                                                                     \
     KERNEL(softmax_xent_forward, fastnn_xent_args)                                                 \
     KERNEL(softmax_xent_backward, fastnn_xent_args)                                                \
