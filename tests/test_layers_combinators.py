@@ -16,6 +16,7 @@ from fastnn.layers import (
     Flatten,
     Linear,
     MaxPool2d,
+    Permute,
     ReLU,
     Reshape,
     Residual,
@@ -70,6 +71,11 @@ def models():
             Reshape(54),
             head(54),
         ),
+    )
+    yield (
+        "permute",
+        (3, 4, 5, 2),
+        Sequential(Permute(0, 3, 1, 2), conv(2, 2, 2, rng), Flatten(), head(24)),
     )
     yield "reshape", (3, 12), Sequential(Reshape(2, -1, 2), conv(2, 2, 2, rng), Flatten(), head(4))
 
@@ -187,6 +193,8 @@ X = np.ones((2, 6), np.float32)
         (lambda: Concat(ReLU(), Reshape(3, 2))(X), ShapeError, r"\(2, 6\) but .* 1 \(2, 3, 2\)"),
         (lambda: Concat(ReLU(), Linear(6, 5), axis=0)(X), ShapeError, r"branch 1 \(2, 5\)"),
         (lambda: Concat(ReLU(), Widen())(X), DtypeError, "gives float32 but branch 1 float64"),
+        (lambda: Permute(0, 2), ShapeError, r"axes=\(0, 2\); they must be 0 to 1"),
+        (lambda: Permute(1, 0)(X[0]), ShapeError, r"x has 1 axes, shape \(6,\)"),
         (lambda: Reshape(-1, 3, -1), ShapeError, "has 2 sizes of -1"),
         (lambda: Reshape(0), ShapeError, "size=0; it must be at least 1"),
         (lambda: Reshape(2.0), DtypeError, "size=2.0"),

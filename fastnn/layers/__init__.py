@@ -60,4 +60,5 @@ from fastnn.layers.rownorm import InstanceNorm2d as InstanceNorm2d
 from fastnn.layers.rownorm import LayerNorm as LayerNorm
 from fastnn.layers.rownorm import RMSNorm as RMSNorm
 from fastnn.layers.shape import Flatten as Flatten
+from fastnn.layers.shape import Permute as Permute
 from fastnn.layers.shape import Reshape as Reshape

@@ -129,6 +129,59 @@ class Reshape(Layer):
         return ", ".join(map(str, self.shape))
 
 
+class Permute(Layer):
+    """Put the axes of x in another order: axis i of y is axis ``axes[i]`` of x.
+
+    ``y`` is a view of x and dx one of dy; operations copy such views once, at their front.
+
+    Parameters
+    ----------
+    *axes
+        Every axis number from 0 exactly once, as `numpy.transpose` takes them: ``Permute(0, 2, 1)``
+        turns N T C into N C T.
+
+    Raises
+    ------
+    ShapeError
+        If `axes` is no permutation, x has another number of axes, or dy does not have y's shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.layers import Permute
+    >>> layer = Permute(0, 2, 1)
+    >>> layer(np.zeros((2, 3, 4))).shape
+    (2, 4, 3)
+    >>> layer.backward(np.zeros((2, 4, 3))).shape
+    (2, 3, 4)
+    """
+
+    def __init__(self, *axes: int) -> None:
+        super().__init__()
+        self.axes = tuple(_check.whole("Permute", "axis", axis, 0) for axis in axes)
+        if sorted(self.axes) != list(range(len(axes))):
+            raise ShapeError(f"Permute: axes={axes}; they must be 0 to {len(axes) - 1}, once each")
+
+    def _forward(self, x: Array, save: bool) -> tuple[Array, Any]:
+        x = np.asarray(x)
+        if x.ndim != len(self.axes):
+            raise ShapeError(
+                f"Permute: x has {x.ndim} axes, shape {x.shape}; axes={self.axes} needs "
+                f"{len(self.axes)}"
+            )
+        y = x.transpose(self.axes)
+        return y, y.shape
+
+    def _backward(self, context: tuple[int, ...], dy: Array, input_grad: bool) -> Array | None:
+        same_shape("Permute", dy, context)
+        back = np.argsort(self.axes)
+        return np.asarray(dy).transpose(back) if input_grad else None
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        return ", ".join(map(str, self.axes))
+
+
 def same_shape(what: str, dy: Array, y: tuple[int, ...]) -> None:
     """`dy` has the shape of the result `y`."""
     if np.shape(dy) != y:
