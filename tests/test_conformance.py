@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import skip_if_refused
 
+import fastnn
 from fastnn import testing
 
 
@@ -58,3 +59,18 @@ def test_every_core_case_runs_on_compiled_code_without_being_asked(op, case):
         best = op.impl(op.impls[0])
         if best.supports(call) is None:
             assert op.explain_call(call).chosen.startswith(best.backend)
+
+
+def test_no_benchmark_case_falls_back_to_slower_code(op):
+    """`explain` over all bench cases: compiled code is chosen, for both dtypes."""
+    if fastnn.dispatch.unavailable("cython") is not None:
+        pytest.skip("needs the compiled extension")
+    rng = np.random.default_rng(0)
+    for case in op.cases():
+        if case.kind == "bench":
+            for dtype in (np.dtype("float32"), np.dtype("float64")):
+                arrays = {
+                    k: op.draw[k](rng, case, dtype) if k in op.draw else np.empty(shape, dtype)
+                    for k, shape in case.arrays.items()
+                }
+                assert op.explain(**arrays, **case.options).chosen.startswith("cython:"), case.id
