@@ -62,7 +62,7 @@ __all__ = [
     "set_num_threads",
     "use",
 ]
-__all__ += ["show_config", *_LAZY_MODULES, *ops.FAMILY]
+__all__ += ["show_config", *_LAZY_MODULES, *ops.FAMILY, *ops.FUNCTIONS]
 
 if environment.backend is not None:
     dispatch.check_backend(environment.backend, "environment: FASTNN_BACKEND")
@@ -71,7 +71,7 @@ if environment.backend is not None:
 def __getattr__(name: str) -> Any:
     """Import what is named for the first time."""
     value: Any
-    if name in ops.FAMILY:
+    if name in ops.FAMILY or name in ops.FUNCTIONS:
         value = getattr(ops, name)
     elif name in _LAZY_MODULES:
         value = importlib.import_module(f"fastnn.{name}")

@@ -16,13 +16,16 @@ from fastnn._cli.extras import need, progress
 from fastnn._cli.files import folder
 from fastnn.dispatch import unavailable
 from fastnn.errors import OptionError
-from fastnn.ops import FAMILY
 
 if TYPE_CHECKING:
     from fastnn._cli.training import Epoch
 
 GOAL = 0.97
 EPOCHS = 30
+
+
+# What the network is made of; `fastnn bench` shows the rest.
+SHOWN = ("conv2d", "max_pool2d", "batch_norm", "relu", "linear", "softmax_cross_entropy")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +95,7 @@ def _compare(out: Path) -> bool:
     """Time a handful of calls and draw their speed-ups; whether implementations agree."""
     from fastnn._cli import pictures
 
-    chosen = [next(bench.select(name)) for name in FAMILY]
+    chosen = [next(bench.select(name)) for name in SHOWN]
     print("\n" + bench.caption("float32"))
     rows = bench.measure_all(chosen, "float32", quick=True)
     print(bench.render(rows))

@@ -52,7 +52,6 @@ FAMILY = {
     "global_max_pool": "adaptive",
     "group_norm": "rownorm",
     "gru": "recurrent",
-    "gru_step": "recurrent",
     "hardsigmoid": "activation",
     "hardswish": "activation",
     "huber_loss": "pointwise_loss",
@@ -66,7 +65,6 @@ FAMILY = {
     "linear": "dense",
     "log_softmax": "softmaxes",
     "lstm": "recurrent",
-    "lstm_step": "recurrent",
     "max_pool1d": "pool",
     "max_pool2d": "pool",
     "max_pool2d_with_indices": "pool",
@@ -78,7 +76,6 @@ FAMILY = {
     "relu": "activation",
     "rms_norm": "rownorm",
     "rnn": "recurrent",
-    "rnn_step": "recurrent",
     "selu": "activation",
     "sigmoid": "activation",
     "silu": "activation",
@@ -91,15 +88,18 @@ FAMILY = {
 }
 """The folder of each operation; no folder has an operation's name, for both are attributes here."""
 
+FUNCTIONS = {"gru_step": "recurrent", "lstm_step": "recurrent", "rnn_step": "recurrent"}
+"""The folder of each plain function around operations."""
 
 announce({name: f"fastnn.ops.{family}" for name, family in FAMILY.items()})
 
 
 def __getattr__(name: str) -> Any:
-    if name not in FAMILY:
+    family = FAMILY.get(name) or FUNCTIONS.get(name)
+    if family is None:
         raise AttributeError(f"module 'fastnn.ops' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"fastnn.ops.{FAMILY[name]}"), name)
+    return getattr(importlib.import_module(f"fastnn.ops.{family}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *FAMILY})
+    return sorted({*globals(), *FAMILY, *FUNCTIONS})
