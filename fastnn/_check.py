@@ -42,6 +42,11 @@ def _native(op: str, name: str, value: Any) -> np.dtype[Any]:
     raise DtypeError(f"{op}: {name} has dtype {dtype}; it must be float32 or float64")
 
 
+def dtype_name(a: Array) -> str:
+    """The name of an array's dtype, after `array`; NumPy's own ``dtype.name`` takes 1.5 us."""
+    return "float32" if a.dtype is F4 else "float64"
+
+
 def wide(a: Array) -> Array:
     """`a` in float64 for a naive sum, or complex128 where tests take a complex step."""
     return a.astype(wide_dtype(a.dtype))

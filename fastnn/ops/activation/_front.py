@@ -31,7 +31,7 @@ def describe(
 ) -> Described:
     """The call of `function` on x: there are no rules about sizes."""
     x = _check.array(op, "x", x)
-    return Described(_call(x.dtype.name, x.shape, function, parameters), (x,), out, backend)
+    return Described(_call(_check.dtype_name(x), x.shape, function, parameters), (x,), out, backend)
 
 
 _call = lru_cache(4096)(ActivationCall)

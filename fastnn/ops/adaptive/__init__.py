@@ -270,7 +270,9 @@ def _adaptive(
         size if wish is None else _check.whole(op, "output_size", wish, 1)
         for wish, size in zip(sizes, x.shape[2:], strict=True)
     )
-    return Described(_describe(op, "C H W", x.dtype.name, x.shape, steps), (x,), out, backend)
+    return Described(
+        _describe(op, "C H W", _check.dtype_name(x), x.shape, steps), (x,), out, backend
+    )
 
 
 def _global(op: str, x: Array, out: Array | None, backend: str | None) -> Described:
@@ -280,7 +282,7 @@ def _global(op: str, x: Array, out: Array | None, backend: str | None) -> Descri
         raise ShapeError(
             f"{op}: x has {x.ndim} axes, shape {x.shape}; it must be N C and at least one more"
         )
-    return Described(_describe(op, "C ...", x.dtype.name, x.shape, ()), (x,), out, backend)
+    return Described(_describe(op, "C ...", _check.dtype_name(x), x.shape, ()), (x,), out, backend)
 
 
 @lru_cache(4096)

@@ -223,7 +223,7 @@ def _front(
     call = _describe(
         op,
         letters,
-        x.dtype.name,
+        _check.dtype_name(x),
         x.shape,
         window,
         window if stride is None else _check.per_axis(op, "stride", stride, axes, 1),

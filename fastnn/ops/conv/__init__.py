@@ -210,7 +210,7 @@ def _described(
     call = _describe(
         op,
         letters,
-        x.dtype.name,
+        _check.dtype_name(x),
         x.shape,
         w.shape,
         None if b is None else b.shape,

@@ -80,7 +80,7 @@ def _linear(
     w = _check.array("linear", "w", w)
     b = _check.optional("linear", "b", b)
     _check.same_dtype("linear", "x", x, w=w, b=b)
-    call = _describe(x.dtype.name, x.shape, w.shape, None if b is None else b.shape)
+    call = _describe(_check.dtype_name(x), x.shape, w.shape, None if b is None else b.shape)
     return Described(call, (x, w, b), out, backend)
 
 

@@ -117,7 +117,7 @@ def _softmax_cross_entropy(
     call = _describe_entropy(
         op,
         LossCall(
-            x.dtype.name,
+            _check.dtype_name(x),
             x.shape,
             _check.choice(op, "reduction", reduction, spec.REDUCTIONS),
             weight=w is not None,
@@ -229,7 +229,7 @@ def _soft_cross_entropy(
     call = _describe_entropy(
         op,
         LossCall(
-            x.dtype.name,
+            _check.dtype_name(x),
             x.shape,
             _check.choice(op, "reduction", reduction, spec.REDUCTIONS),
             soft=True,
@@ -332,7 +332,7 @@ def _multi_margin_loss(
     _check.same_dtype(op, "x", x, w=w)
     call = _describe_margin(
         LossCall(
-            x.dtype.name,
+            _check.dtype_name(x),
             x.shape,
             _check.choice(op, "reduction", reduction, spec.REDUCTIONS),
             weight=w is not None,

@@ -101,7 +101,7 @@ def _dropout(
     """
     x = _check.array("dropout", "x", x)
     call = _describe(
-        x.dtype.name,
+        _check.dtype_name(x),
         x.shape,
         _check.real("dropout", "p", p),
         _check.flag("dropout", "training", training),

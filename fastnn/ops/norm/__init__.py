@@ -141,7 +141,7 @@ def _batch_norm(
         _check_updatable("running_mean", running_mean, x, w, b)
         _check_updatable("running_var", running_var, x, w, b, running_mean)
     call = _describe(
-        x.dtype.name,
+        _check.dtype_name(x),
         x.shape,
         None if w is None else w.shape,
         None if b is None else b.shape,

@@ -76,7 +76,7 @@ def _prelu(
     """
     x, w = _check.array("prelu", "x", x), _check.array("prelu", "w", w)
     _check.same_dtype("prelu", "x", x, w=w)
-    return Described(_describe(x.dtype.name, x.shape, w.shape), (x, w), out, backend)
+    return Described(_describe(_check.dtype_name(x), x.shape, w.shape), (x, w), out, backend)
 
 
 @lru_cache(4096)

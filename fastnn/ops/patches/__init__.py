@@ -95,7 +95,9 @@ def _unfold(
     x = _check.array(op, "x", x)
     _check.ndim(op, "x", x, "N C H W")
     options = _options(op, kernel_size, stride, padding, dilation)
-    return Described(_describe(op, x.dtype.name, x.shape, *options, False), (x,), out, backend)
+    return Described(
+        _describe(op, _check.dtype_name(x), x.shape, *options, False), (x,), out, backend
+    )
 
 
 def _fold(
@@ -185,7 +187,7 @@ def _fold(
             f"of {cells}"
         )
     image = (x.shape[0], x.shape[1] // cells, *size)
-    call = _describe(op, x.dtype.name, image, window, *rest, True)
+    call = _describe(op, _check.dtype_name(x), image, window, *rest, True)
     if x.shape != call.columns:
         raise ShapeError(
             f"{op}: x has {x.shape[2]} columns but a window has {call.places} places in "

@@ -409,7 +409,7 @@ def _describe(
     _check.same_dtype(op, "x", x, target=target)
     chosen = _check.choice(op, "reduction", reduction, reductions)
     delta = _check.real(op, "delta", delta)
-    call = PointCall(x.dtype.name, kind, x.shape, chosen, delta=delta, **weights)
+    call = PointCall(_check.dtype_name(x), kind, x.shape, chosen, delta=delta, **weights)
     return _checked(op, call, target.shape), (x, target)
 
 

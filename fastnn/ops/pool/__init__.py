@@ -345,7 +345,7 @@ def _max_unpool2d(
             f"{op}: indices{list(at)} is {indices[at]} but a plane of {size} has {cells} cells; "
             f"indices must be from 0 to {cells - 1}"
         )
-    return Described(UnpoolCall(x.dtype.name, x.shape, size), (x, indices), out, backend)
+    return Described(UnpoolCall(_check.dtype_name(x), x.shape, size), (x, indices), out, backend)
 
 
 def _front(
@@ -368,7 +368,7 @@ def _front(
     call = _describe(
         op,
         letters,
-        x.dtype.name,
+        _check.dtype_name(x),
         x.shape,
         window,
         window if stride is None else _check.per_axis(op, "stride", stride, axes, 1),

@@ -342,7 +342,7 @@ def _described(
     _check.same_dtype(op, "x", x, w_ih=w_ih, w_hh=w_hh, b_ih=b_ih, b_hh=b_hh, **start)
     call = _describe(
         op,
-        x.dtype.name,
+        _check.dtype_name(x),
         cell,
         x.shape,
         w_ih.shape,

@@ -114,7 +114,7 @@ def _interpolate(
     axes = x.ndim - 2
     call = _describe(
         op,
-        x.dtype.name,
+        _check.dtype_name(x),
         x.shape,
         None if size is None else _check.per_axis(op, "size", size, axes, 1),
         None if scale_factor is None else _scales(op, scale_factor, axes),
@@ -262,7 +262,7 @@ def _pad(
                 f"{op}: axis {axis} has size {cells} and padding {side}, mode={mode!r}; it must "
                 f"be {rule}"
             )
-    return Described(PadCall(x.dtype.name, x.shape, sides, mode, value), (x,), out, backend)
+    return Described(PadCall(_check.dtype_name(x), x.shape, sides, mode, value), (x,), out, backend)
 
 
 interpolate = Op(

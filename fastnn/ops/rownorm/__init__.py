@@ -107,7 +107,7 @@ def _layer_norm(
     sizes = describe.axes(op, normalized_shape)
     x, w, b, eps = describe.arguments(op, x, w, b, eps)
     call = describe.trailing(
-        op, x.dtype.name, x.shape, sizes, describe.shape(w), describe.shape(b), True, eps
+        op, _check.dtype_name(x), x.shape, sizes, describe.shape(w), describe.shape(b), True, eps
     )
     return Described(call, (x, w, b), out, backend)
 
@@ -188,7 +188,9 @@ def _rms_norm(
     sizes = describe.axes(op, normalized_shape)
     x = _check.array(op, "x", x)
     x, w, _, eps = describe.arguments(op, x, w, None, np.finfo(x.dtype).eps if eps is None else eps)
-    call = describe.trailing(op, x.dtype.name, x.shape, sizes, describe.shape(w), None, False, eps)
+    call = describe.trailing(
+        op, _check.dtype_name(x), x.shape, sizes, describe.shape(w), None, False, eps
+    )
     return Described(call, (x, w), out, backend)
 
 
@@ -275,7 +277,7 @@ def _group_norm(
     groups = _check.whole(op, "num_groups", num_groups, 1)
     x, w, b, eps = describe.arguments(op, x, w, b, eps)
     call = describe.channels(
-        op, x.dtype.name, x.shape, groups, describe.shape(w), describe.shape(b), eps
+        op, _check.dtype_name(x), x.shape, groups, describe.shape(w), describe.shape(b), eps
     )
     return Described(call, (x, w, b), out, backend)
 
@@ -359,7 +361,7 @@ def _instance_norm(
     op = "instance_norm"
     x, w, b, eps = describe.arguments(op, x, w, b, eps)
     call = describe.channels(
-        op, x.dtype.name, x.shape, None, describe.shape(w), describe.shape(b), eps
+        op, _check.dtype_name(x), x.shape, None, describe.shape(w), describe.shape(b), eps
     )
     return Described(call, (x, w, b), out, backend)
 

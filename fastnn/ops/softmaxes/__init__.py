@@ -154,7 +154,7 @@ def _describe(
 ) -> Described:
     x = _check.array(op, "x", x)
     axis = _check.whole(op, "axis", axis, -_check.MOST)
-    return Described(_call(op, x.dtype.name, x.shape, axis, log), (x,), out, backend)
+    return Described(_call(op, _check.dtype_name(x), x.shape, axis, log), (x,), out, backend)
 
 
 @lru_cache(4096)

@@ -81,7 +81,7 @@ def _kl_sparsity(
            [-0.2083,  0.    ]])
     """
     x = _check.array("kl_sparsity", "x", x)
-    call = _describe(x.dtype.name, x.shape, _check.real("kl_sparsity", "rho", rho))
+    call = _describe(_check.dtype_name(x), x.shape, _check.real("kl_sparsity", "rho", rho))
     return Described(call, (x,), out, backend)
 
 
