@@ -21,7 +21,7 @@ ORACLES = {
     name: (getattr(module, f"{name}_case"), getattr(module, f"{name}_torch"))
     for module in MODULES
     for name in (n.removesuffix("_case") for n in dir(module) if n.endswith("_case"))
-    if hasattr(module, f"{name}_torch")
+    if not name.startswith("_") and hasattr(module, f"{name}_torch")
 }
 
 

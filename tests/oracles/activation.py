@@ -10,18 +10,18 @@ def any_shape(rng):
     return tuple(int(v) for v in rng.integers(1, 10, int(rng.integers(0, 5))))
 
 
-def plain_case(rng):
+def _plain_case(rng):
     return Case("core", {"x": any_shape(rng)}, {})
 
 
-def plain_torch(name, torch, x, **options):
+def _plain_torch(name, torch, x, **options):
     return getattr(torch.nn.functional, name)(x, **options)
 
 
 for _name in ("relu", "selu", "silu", "tanh", "hardsigmoid", "hardswish"):
-    globals()[f"{_name}_case"] = plain_case
+    globals()[f"{_name}_case"] = _plain_case
 for _name in "relu leaky_relu elu selu gelu silu tanh softplus hardswish".split():
-    globals()[f"{_name}_torch"] = functools.partial(plain_torch, _name)
+    globals()[f"{_name}_torch"] = functools.partial(_plain_torch, _name)
 
 
 def leaky_relu_case(rng):
