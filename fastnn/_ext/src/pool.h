@@ -4,24 +4,6 @@
 
 #include "simd.h"
 
-/* x[0], x[2], x[4] ... in a vector; reads one number more than it takes. */
-static inline vec evens(const T *x) {
-#if FASTNN_BITS * 2 == VB * 8
-#define EVENS 0, 2
-#elif FASTNN_BITS * 4 == VB * 8
-#define EVENS 0, 2, 4, 6
-#elif FASTNN_BITS * 8 == VB * 8
-#define EVENS 0, 2, 4, 6, 8, 10, 12, 14
-#else
-#define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#endif
-#if defined(__clang__) || __GNUC__ >= 12
-    return __builtin_shufflevector(load(x), load(x + VL), EVENS);
-#else
-    return __builtin_shuffle(load(x), load(x + VL), (ivec){EVENS});
-#endif
-}
-
 /* x[0], x[step], x[2*step] ... in a vector; touches no other numbers. */
 static inline vec lanes(const T *x, idx step) {
     vec value;

@@ -55,6 +55,24 @@ static inline vec splat(T s) { return s - (vec){0}; }
 static inline vec select(ivec mask, vec yes, vec no) {
     return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
 }
+/* x[0], x[2], x[4] ... in a vector; reads one number more than it takes. */
+static inline vec evens(const T *x) {
+#if FASTNN_BITS * 2 == VB * 8
+#define EVENS 0, 2
+#elif FASTNN_BITS * 4 == VB * 8
+#define EVENS 0, 2, 4, 6
+#elif FASTNN_BITS * 8 == VB * 8
+#define EVENS 0, 2, 4, 6, 8, 10, 12, 14
+#else
+#define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#endif
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(load(x), load(x + VL), EVENS);
+#else
+    return __builtin_shuffle(load(x), load(x + VL), (ivec){EVENS});
+#endif
+}
+
 static inline idx least(idx a, idx b) { return a < b ? a : b; }
 static inline idx most(idx a, idx b) { return a > b ? a : b; }
 static inline idx ceil_div(idx a, idx b) { return (a + b - 1) / b; }

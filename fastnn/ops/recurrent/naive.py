@@ -8,7 +8,7 @@ the gates before their activations.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -57,20 +57,18 @@ def _split(a: Array, gates: int) -> Array:
     return np.moveaxis(a.reshape(len(a), gates, a.shape[1] // gates), 1, 0)
 
 
-class _Cell:
+class _Cell(Protocol):
     """Gates and states of one kind of layer; `before` and `after` are lists of states N H."""
 
     def forward(
         self, a: Array, before: list[Array], hidden: _Hidden
     ) -> tuple[list[Array], tuple[Array, ...]]:
         """The states after a step from the input's part `a` of the gates, and what to keep."""
-        raise NotImplementedError
 
     def backward(
         self, kept: tuple[Array, ...], before: list[Array], d: list[Array], hidden: _Hidden
     ) -> tuple[Array, list[Array]]:
         """Gradients of `a` as N (gates H), and of the states before the step."""
-        raise NotImplementedError
 
 
 class _Rnn(_Cell):
