@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,7 +93,8 @@ def define_build_ext():
                 )
             isas = instruction_sets(compiler)
             have = [f"-DFASTNN_HAVE_{isa}" for isa in isas]
-            folder = Path(self.build_temp, "kernels")
+            command = " ".join([*compiler, *FLAGS])  # another compiler: other objects
+            folder = Path(self.build_temp, f"kernels-{zlib.crc32(command.encode()):08x}")
             folder.mkdir(parents=True, exist_ok=True)
             jobs = [(name, have, folder / f"{name}.o") for name in COMMON]
             for isa in isas:
@@ -104,6 +106,10 @@ def define_build_ext():
             return [str(target) for _, _, target in jobs]
 
         def compile_kernel(self, compiler, name, flags, target):
+            """Compile one source, unless its object is newer than all it is made of."""
+            sources = [SRC / name, *SRC.glob("*.h"), Path(__file__)]
+            if target.exists() and target.stat().st_mtime > max(s.stat().st_mtime for s in sources):
+                return
             command = [*compiler, *FLAGS, *flags, "-c", str(SRC / name), "-o", str(target)]
             self.spawn(command)
 
@@ -124,7 +130,9 @@ def extensions():
             extra_compile_args=["-O2", "-g0", "-fvisibility=hidden"],
             extra_link_args=[] if sys.platform == "darwin" else ["-Wl,-s"],
             libraries=["m", "pthread"] if name == "_core" and os.name == "posix" else [],
-            depends=[str(path) for path in SRC.glob("*.[ch]")],
+            # Every door sees the kernels' declarations; only `_core` contains their code.
+            depends=[str(p) for p in SRC.glob("*.[ch]" if name == "_core" else "fastnn.h")]
+            + [str(p) for p in EXT.glob("*.pxd")],
         )
         for name in DOORS
     ]
