@@ -241,6 +241,12 @@ cdef extern from "src/fastnn.h" nogil:
         idx n, c, length "l", size
         int threads
 
+    ctypedef struct limits_args "fastnn_limits_args":
+        const void *source "from"
+        void *target "to"
+        idx size
+        int threads
+
     ctypedef struct kernel_table "fastnn_kernels":
         int (*gemm)(const gemm_args *) noexcept nogil
         int (*colsum)(const colsum_args *) noexcept nogil
@@ -284,6 +290,8 @@ cdef extern from "src/fastnn.h" nogil:
         int (*embedding_backward)(const embedding_args *) noexcept nogil
         int (*recurrent_forward)(const recurrent_args *) noexcept nogil
         int (*recurrent_backward)(const recurrent_args *) noexcept nogil
+        int (*limits_multiply_add)(const limits_args *) noexcept nogil
+        int (*limits_copy)(const limits_args *) noexcept nogil
 
 
 cdef const kernel_table *kernels(cnp.ndarray a) except NULL

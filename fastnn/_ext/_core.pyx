@@ -103,3 +103,27 @@ cdef int check(int status) except -1:
     if status == -1:
         raise MemoryError("fastnn: out of memory for a kernel's scratch space")
     return -1
+
+
+def multiply_add(cnp.ndarray source not None, cnp.ndarray target not None, idx rounds):
+    """The loop of limits.c; the number of vectors is 12 * 16 * threads * rounds."""
+    cdef limits_args args
+    cdef int status
+    cdef const kernel_table *table = kernels(target)
+    args.source, args.target = data(source), data(target)
+    args.size, args.threads = rounds, num_threads()
+    with nogil:
+        status = table.limits_multiply_add(&args)
+    check(status)
+
+
+def copy(cnp.ndarray source not None, cnp.ndarray target not None):
+    """Copy contiguous arrays of one size and type by all threads."""
+    cdef limits_args args
+    cdef int status
+    cdef const kernel_table *table = kernels(target)
+    args.source, args.target = data(source), data(target)
+    args.size, args.threads = cnp.PyArray_SIZE(target), num_threads()
+    with nogil:
+        status = table.limits_copy(&args)
+    check(status)

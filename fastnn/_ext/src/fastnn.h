@@ -307,6 +307,14 @@ typedef struct {
     int threads;
 } fastnn_prelu_args;
 
+/* See limits.c. */
+typedef struct {
+    const void *from;
+    void *to;
+    idx size;
+    int threads;
+} fastnn_limits_args;
+
 /* The one list of kernels: name and argument record. */
 #define FASTNN_KERNELS(KERNEL)                                                                     \
     /* linear */                                                                                   \
@@ -359,7 +367,10 @@ typedef struct {
     KERNEL(embedding_backward, fastnn_embedding_args)                                              \
     /* recurrent */                                                                                \
     KERNEL(recurrent_forward, fastnn_recurrent_args)                                               \
-    KERNEL(recurrent_backward, fastnn_recurrent_args)
+    KERNEL(recurrent_backward, fastnn_recurrent_args)                                              \
+    /* limits */                                                                                   \
+    KERNEL(limits_multiply_add, fastnn_limits_args)                                                \
+    KERNEL(limits_copy, fastnn_limits_args)
 
 typedef struct {
 #define KERNEL(name, args) int (*name)(const args *);
