@@ -1,0 +1,1 @@
+"""What `compare.py` compares: rows, and how each library computes them."""
