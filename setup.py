@@ -22,7 +22,7 @@ SRC = EXT / "src"
 DOORS = sorted((path.stem for path in EXT.glob("*.pyx")), key=lambda name: (name != "_core", name))
 
 # Compiled once; all other sources once per instruction set and element type.
-COMMON = ["threads.c", "scratch.c", "isa.c"]
+COMMON = ["threads.c", "blocks.c", "isa.c"]
 KERNELS = sorted(path.name for path in SRC.glob("*.c") if path.name not in COMMON)
 
 FLAGS = [

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 from fastnn.errors import OptionError
 
 DEFAULT_WORKSPACE = 64 << 20
+DEFAULT_CACHE = 256 << 20
 MAX_THREADS = 256
 
 KNOWN = {
     "FASTNN_BACKEND": "backend or implementation to prefer, e.g. numba or cython:im2col",
+    "FASTNN_CACHE": "bound on memory kept for reuse between calls, in bytes, with K, M or G; 0: none",
     "FASTNN_DATA": "folder with data sets for examples and tests",
     "FASTNN_DEBUG_CYTHON": "build only: 1 compiles Cython with bounds checks",
     "FASTNN_ISA": "highest instruction set to use: baseline, avx2 or avx512",
@@ -34,6 +36,7 @@ class Environment(NamedTuple):
     isa: str | None
     threads: int | None
     workspace: int | None
+    cache: int
 
 
 class Policy(NamedTuple):
@@ -62,18 +65,23 @@ def parse_environment(environ: Mapping[str, str]) -> Environment:
         backend=environ.get("FASTNN_BACKEND") or None,
         isa=isa,
         threads=None if threads is None else check_threads(int(threads), "FASTNN_NUM_THREADS"),
-        workspace=_parse_bytes(environ.get("FASTNN_WORKSPACE") or None),
+        workspace=_parse_workspace(environ.get("FASTNN_WORKSPACE") or None),
+        cache=_parse_bytes("FASTNN_CACHE", environ.get("FASTNN_CACHE") or str(DEFAULT_CACHE)),
     )
 
 
-def _parse_bytes(text: str | None) -> int | None:
+def _parse_workspace(text: str | None) -> int | None:
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+)([KMG]?)", text)
-    if match is None:
-        raise OptionError(f"environment: FASTNN_WORKSPACE={text}; it must be like 67108864 or 64M")
-    size = int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
-    return check_workspace(size, "FASTNN_WORKSPACE")
+    return check_workspace(_parse_bytes("FASTNN_WORKSPACE", text), "FASTNN_WORKSPACE")
+
+
+def _parse_bytes(name: str, text: str) -> int:
+    match = re.fullmatch(r"(\d{1,18})([KMG]?)", text)
+    size = int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]] if match else -1
+    if not 0 <= size < 1 << 48:
+        raise OptionError(f"environment: {name}={text}; it must be like 67108864 or 64M")
+    return size
 
 
 def check_threads(n: int, name: str = "threads") -> int:
@@ -164,9 +172,10 @@ def get_workspace() -> int:
 
 
 def clear_workspace() -> int:
-    """Free the scratch memory that kernels keep between calls; returns the number of bytes.
+    """Free the memory that is kept between calls to be used again; returns the number of bytes.
 
-    At most four blocks of 64 MiB are kept. Calls that run in other threads keep theirs.
+    Kept is scratch memory of kernels and that of results which are no longer referenced, at most
+    `FASTNN_CACHE` bytes in all.
 
     Examples
     --------
@@ -181,7 +190,7 @@ def clear_workspace() -> int:
         return 0
     from fastnn._ext import _core
 
-    return int(_core.clear_scratch())
+    return int(_core.clear_blocks())
 
 
 @contextmanager

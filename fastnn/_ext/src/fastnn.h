@@ -31,13 +31,21 @@ void fastnn_set_interrupt_check(int (*check)(void));
 /* Registers the fork handler; call once. */
 void fastnn_threads_init(void);
 
-/* -- scratch.c ------------------------------------------------------------------------------- */
+/* -- blocks.c -------------------------------------------------------------------------------- */
 
-/* 64-byte aligned memory from a small cache of blocks, so that calls do not fault fresh pages;
- * NULL if there is none. `fastnn_clear_scratch` frees what is cached and not in use. */
+/* 64-byte aligned memory, uninitialised, from a cache of released blocks; NULL if there is none.
+ * A block has at least the bytes that were asked for. */
+void *fastnn_block(size_t bytes);
+void fastnn_block_release(void *block);
+size_t fastnn_block_bytes(const void *block);
+
+/* The cache keeps at most `bytes` (256 MiB if not told); clearing frees all, returns how much. */
+void fastnn_keep_blocks(size_t bytes);
+size_t fastnn_clear_blocks(void);
+
+/* Scratch memory of kernels. */
 void *fastnn_scratch(size_t bytes);
 void fastnn_scratch_release(void *block);
-size_t fastnn_clear_scratch(void);
 
 /* -- kernels --------------------------------------------------------------------------------- */
 
