@@ -18,7 +18,7 @@ MAX_THREADS = 256
 
 KNOWN = {
     "FASTNN_BACKEND": "backend or implementation to prefer, e.g. numba or cython:im2col",
-    "FASTNN_CACHE": "bound on memory kept for reuse between calls, in bytes, with K, M or G; 0: none",
+    "FASTNN_CACHE": "bound on memory kept between calls for reuse, like FASTNN_WORKSPACE; 0: none",
     "FASTNN_DATA": "folder with data sets for examples and tests",
     "FASTNN_DEBUG_CYTHON": "build only: 1 compiles Cython with bounds checks",
     "FASTNN_ISA": "highest instruction set to use: baseline, avx2 or avx512",

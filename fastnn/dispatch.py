@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+import math
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ BACKENDS = ("cython", "numba", "naive")
 _DEFAULT_RANK = {"cython": 1.0, "numba": 10.0, "naive": 10_000.0}
 
 _MEMO_LIMIT = 4096
+
+_MOST_CELLS = 2**59  # of a result: 8 bytes each, and half of what a signed size can count
 
 # How a front annotates its array parameters; `out` is not one of the call's arrays.
 _ARRAY_NOTES = ("Array", "Array | None")
@@ -418,6 +421,8 @@ class Op(Generic[P, Y, G]):
         policy = _config.policy.get()
         if policy.stand_in is not None:
             return policy.stand_in(self, call)  # type: ignore[no-any-return]
+        if backend is not None and type(backend) is not str:
+            raise OptionError(f"{self.name}: backend={backend!r}; it must be a name")
         key = (call, backend, policy.backend)
         impl = self._memo.get(key)
         if impl is None:
@@ -429,6 +434,12 @@ class Op(Generic[P, Y, G]):
         return impl
 
     def _search(self, call: Any, command: str | None) -> Impl:
+        for shape in call.out if self.outputs else (call.out,):
+            if math.prod(max(1, n) for n in shape) >= _MOST_CELLS:  # NumPy refuses it, empty or not
+                raise ShapeError(
+                    f"{self.name}: the result would have shape {shape}; that is more than memory "
+                    "can be numbered"
+                )
         if call.empty:  # nothing to compute: the definition answers for every backend
             return self.impl("naive")
         refusals = []

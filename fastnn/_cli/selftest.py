@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads that a call may use")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument(
+        "--fuzz",
+        type=int,
+        metavar="N",
+        help="instead, N random calls, a third of them wrong on purpose: refused, or equal results",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first random call")
+    parser.add_argument(
         "--hash",
         action="store_true",
         help="print one SHA-256 of all compiled results instead: it is the same for any --threads",
@@ -64,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
     with use(threads=args.threads):
         if args.hash:
             return _print_digest(ops)
+        if args.fuzz is not None:
+            return _fuzz(args.fuzz, args.seed, [args.op] if args.op else None)
         missing = missing_backends(args.backend)
         checks = list(select(ops, args.backend))
         if not checks and not missing:
@@ -84,6 +93,29 @@ def _print_digest(ops: Iterable[Op[..., Any, Any]]) -> int:
         raise OptionError(f"selftest: --hash is about compiled results, but {why}")
     print(digest(ops))
     return 0
+
+
+def _fuzz(count: int, seed: int, ops: list[str] | None) -> int:
+    """Run the trials of `count` seeds; for each failure the command to see it again."""
+    from fastnn.testing import _fuzz
+
+    if count < 1 or seed < 0:
+        raise OptionError(f"selftest: --fuzz={count} --seed={seed}; at least 1 and 0")
+    counts = dict.fromkeys(("compared", "refused", "large", "failed"), 0)
+    for number in progress(range(seed, seed + count), "fuzz"):
+        outcome = _fuzz.attempt(number, ops)
+        counts["failed" if outcome.failure else outcome.what] += 1
+        if outcome.failure:
+            print(f"FAILED {outcome.failure}; {_fuzz.reproducer(number, ops)}", flush=True)
+    for name, why in _fuzz.backends().items():
+        if why is not None:
+            print(f"!!! {name} WAS NOT CHECKED: {why} !!!")
+    print(
+        f"{count} random calls: {counts['compared']} gave equal results on every backend, "
+        f"{counts['refused']} were refused with a clear error, {counts['large']} were too large to "
+        f"compare, {counts['failed']} failed"
+    )
+    return int(counts["failed"] > 0)
 
 
 def missing_backends(wanted: str | None) -> dict[str, str]:

@@ -21,6 +21,11 @@ cdef int fill(conv_args *args, object call) except -1:
     args.dh, args.dw_step = (1, dilation[0]) if last == 0 else dilation
     args.top = 0 if last == 0 else (<tuple>padding[0])[0]
     args.left = (<tuple>padding[last])[0]
+    # The step of a single window means nothing; a huge one would be walked through cell by cell.
+    if args.P == 1:
+        args.sh = 1
+    if args.Q == 1:
+        args.sw = 1
     args.groups = call.groups
     args.threads = num_threads()
     args.workspace = workspace()
