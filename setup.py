@@ -44,6 +44,11 @@ ISAS = {
 }
 
 
+# For finding errors, see CONTRIBUTING: FASTNN_SANITIZE=address,undefined or thread.
+SANITIZE = os.environ.get("FASTNN_SANITIZE", "")
+SANITIZER = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-O1", "-g"] if SANITIZE else []
+
+
 def accepts(compiler, flags):
     """Whether the compiler takes `flags`; it decides which instruction sets are built."""
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +98,7 @@ def define_build_ext():
                 )
             isas = instruction_sets(compiler)
             have = [f"-DFASTNN_HAVE_{isa}" for isa in isas]
-            command = " ".join([*compiler, *FLAGS])  # another compiler: other objects
+            command = " ".join([*compiler, *FLAGS, *SANITIZER])  # another compiler: other objects
             folder = Path(self.build_temp, f"kernels-{zlib.crc32(command.encode()):08x}")
             folder.mkdir(parents=True, exist_ok=True)
             jobs = [(name, have, folder / f"{name}.o") for name in COMMON]
@@ -110,7 +115,8 @@ def define_build_ext():
             sources = [SRC / name, *SRC.glob("*.h"), Path(__file__)]
             if target.exists() and target.stat().st_mtime > max(s.stat().st_mtime for s in sources):
                 return
-            command = [*compiler, *FLAGS, *flags, "-c", str(SRC / name), "-o", str(target)]
+            parts = [*compiler, *FLAGS, *flags, *SANITIZER]  # its -O1 comes last and holds
+            command = [*parts, "-c", str(SRC / name), "-o", str(target)]
             self.spawn(command)
 
     return BuildKernels
@@ -127,8 +133,8 @@ def extensions():
             [str(EXT / f"{name}.pyx")],
             include_dirs=[str(EXT), numpy.get_include()],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-            extra_compile_args=["-O2", "-g0", "-fvisibility=hidden"],
-            extra_link_args=[] if sys.platform == "darwin" else ["-Wl,-s"],
+            extra_compile_args=["-O2", "-g0", "-fvisibility=hidden", *SANITIZER],
+            extra_link_args=SANITIZER or ([] if sys.platform == "darwin" else ["-Wl,-s"]),
             libraries=["m", "pthread"] if name == "_core" and os.name == "posix" else [],
             # Every door sees the kernels' declarations; only `_core` contains their code.
             depends=[str(p) for p in SRC.glob("*.[ch]" if name == "_core" else "fastnn.h")]

@@ -25,6 +25,7 @@ KNOWN = {
     "FASTNN_NO_EXT": "build only: 1 installs without compiled extensions",
     "FASTNN_NUM_THREADS": f"threads for compiled and Numba code, 1 to {MAX_THREADS}",
     "FASTNN_REQUIRE": "tests only: backends that must be there, comma separated",
+    "FASTNN_SANITIZE": "build only: sanitizers to compile in, address,undefined or thread",
     "FASTNN_WORKSPACE": "bound on scratch memory in bytes, with an optional suffix K, M or G",
 }
 
