@@ -1,0 +1,240 @@
+"""Penalties that are added to a loss: on weights, and on what a layer gives."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn import _check
+from fastnn.dispatch import Op
+from fastnn.errors import DtypeError, OptionError
+from fastnn.layers import Layer
+from fastnn.layers.base import Array
+
+Filter = str | Callable[[str, Array], bool] | None
+"""Which parameters: a pattern for names such as "0.weight", or a function of name and array."""
+
+_BLOCK = 1 << 15  # elements; a block of the parameter and of its gradient stay in L2
+
+
+class Penalty:
+    """What every penalty has: a strength."""
+
+    def __init__(self, strength: float) -> None:
+        what = type(self).__name__
+        self.strength = _check.real(what, "strength", strength)
+        if not 0 <= self.strength < math.inf:
+            raise OptionError(f"{what}: strength={strength}; it must be at least 0 and finite")
+
+
+class WeightPenalty(Penalty, ABC):
+    """A penalty on parameters: the sum of a function of each of their entries.
+
+    Parameters
+    ----------
+    strength
+        What it is multiplied by, at least 0.
+    parameters
+        Which parameters: a pattern for their names such as ``"*.weight"`` or ``"0.*"``, a function
+        of name and array, or None for those of two and more axes, which leaves out biases and the
+        weights of norms.
+
+    Raises
+    ------
+    OptionError
+        If `strength` is out of range, or by the trainer if no parameter is chosen.
+    """
+
+    def __init__(self, strength: float, parameters: Filter = None) -> None:
+        super().__init__(strength)
+        self.parameters = parameters
+
+    @abstractmethod
+    def _value(self, w: Array, scratch: Array) -> float:
+        """The penalty of a block of parameters, without the strength."""
+
+    @abstractmethod
+    def _slope(self, w: Array, scratch: Array) -> None:
+        """Write the derivative at each of a block of parameters to `scratch`."""
+
+    def bind(self, model: Layer) -> BoundPenalty:
+        """The penalty on the parameters of `model` that it is for."""
+        chosen = [(w, dw) for name, w, dw in model.parameters() if self._takes(name, w)]
+        if not chosen:
+            raise OptionError(
+                f"{type(self).__name__}: parameters={self.parameters!r} chooses none of "
+                f"{', '.join(model.params) or 'a model without parameters'}"
+            )
+        return BoundPenalty(self, chosen)
+
+    def _takes(self, name: str, w: Array) -> bool:
+        if self.parameters is None:
+            return w.ndim > 1
+        if isinstance(self.parameters, str):
+            return fnmatchcase(name, self.parameters)
+        return bool(self.parameters(name, w))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.strength}, {self.parameters!r})"
+
+
+class BoundPenalty(NamedTuple):
+    """A weight penalty with the (parameter, gradient) pairs that it is for."""
+
+    penalty: WeightPenalty
+    arrays: list[tuple[Array, Array]]
+
+    def value(self) -> float:
+        """The penalty."""
+        total = sum(self.penalty._value(w, scratch) for w, _, scratch in self._blocks())
+        return self.penalty.strength * total
+
+    def gradient(self) -> float:
+        """The penalty; its gradient is added to the parameters' gradients."""
+        total = 0.0
+        for w, dw, scratch in self._blocks():
+            total += self.penalty._value(w, scratch)
+            self.penalty._slope(w, scratch)
+            scratch *= self.penalty.strength
+            dw += scratch
+        return self.penalty.strength * total
+
+    def _blocks(self) -> Iterator[tuple[Array, Array, Array]]:
+        scratch: dict[Any, Array] = {}
+        for w, dw in self.arrays:
+            space = scratch.get(w.dtype)
+            if space is None or space.size < min(w.size, _BLOCK):
+                space = scratch[w.dtype] = np.empty(min(w.size, _BLOCK), w.dtype)
+            flat, grad = w.reshape(-1), dw.reshape(-1)
+            for start in range(0, w.size, _BLOCK):
+                part = flat[start : start + _BLOCK]
+                yield part, grad[start : start + _BLOCK], space[: part.size]
+
+
+class L2(WeightPenalty):
+    """The sum of squares: ``strength / 2 * sum of w**2``, whose gradient is ``strength * w``.
+
+    With plain gradient descent it is the `weight_decay` of `fastnn.optim.SGD`, but the loss that
+    is reported has it in it. See `WeightPenalty` for the parameters.
+
+    Examples
+    --------
+    >>> from fastnn.layers import Linear
+    >>> from fastnn.train import L2
+    >>> layer = Linear(2, 1)
+    >>> layer.params["weight"][...] = [[3, 4]]
+    >>> bound = L2(0.1).bind(layer)
+    >>> round(bound.gradient(), 6)
+    1.25
+    >>> layer.grads["weight"]
+    array([[0.3, 0.4]], dtype=float32)
+    """
+
+    def _value(self, w: Array, scratch: Array) -> float:
+        return 0.5 * float(np.multiply(w, w, out=scratch).sum())  # not dot: its sum has threads
+
+    def _slope(self, w: Array, scratch: Array) -> None:
+        np.copyto(scratch, w)
+
+
+class L1(WeightPenalty):
+    """The sum of magnitudes: ``strength * sum of |w|``, whose gradient is ``strength * sign(w)``.
+
+    It drives weights to 0; at 0 its gradient is taken as 0. See `WeightPenalty` for the parameters.
+    """
+
+    def _value(self, w: Array, scratch: Array) -> float:
+        return float(np.abs(w, out=scratch).sum())
+
+    def _slope(self, w: Array, scratch: Array) -> None:
+        np.sign(w, out=scratch)
+
+
+class ActivityPenalty(Penalty):
+    """A penalty on what a layer gives: ``strength * op(y, **options)``, with y the layer's result.
+
+    It is taken batch by batch, and its gradient is added to that of y on the way back.
+
+    Parameters
+    ----------
+    layer
+        The layer, or its place in the model, such as "1" or "3.body.0".
+    op
+        An operation that makes one number of an array.
+    strength
+        What it is multiplied by, at least 0.
+    **options
+        The operation's.
+
+    Raises
+    ------
+    DtypeError
+        If `op` is no operation.
+    OptionError
+        If `strength` is out of range, or by the trainer if the model has no such layer.
+    """
+
+    def __init__(
+        self, layer: str | Layer, op: Op[..., Any, Any], strength: float, **options: Any
+    ) -> None:
+        super().__init__(strength)
+        if not isinstance(op, Op):
+            raise DtypeError(
+                f"{type(self).__name__}: op is {type(op).__name__}; it must be an operation"
+            )
+        self.layer, self.op, self.options = layer, op, options
+
+    def find(self, model: Layer) -> Layer:
+        """The layer of `model` that it is for."""
+        places = {prefix.removesuffix("."): layer for prefix, layer in model._walk()}
+        for place, layer in places.items():
+            if layer is self.layer or place == self.layer:
+                return layer
+        raise OptionError(
+            f"{type(self).__name__}: layer={self.layer!r} is not in the model; its layers are "
+            f"{', '.join(map(repr, places))}"
+        )
+
+    def value(self, y: Array) -> float:
+        """The penalty of one batch."""
+        return self.strength * float(self.op(y, **self.options))
+
+    def gradient(self, y: Array, scale: float = 1.0) -> tuple[float, Array]:
+        """The penalty, and its gradient times `scale`."""
+        value, context = self.op.forward(y, **self.options)
+        dy: Array = self.op.backward(context, np.full_like(value, self.strength * scale))[0]
+        return self.strength * float(value), dy
+
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        return f"{type(self).__name__}({self.layer!r}, {self.op.name}, {self.strength}{options})"
+
+
+class KLSparsity(ActivityPenalty):
+    """Let each unit of a layer be active rarely, see `fastnn.kl_sparsity`.
+
+    ::
+
+        strength * sum over units of KL(rho | mean over the batch of y)
+
+    for a layer that gives 0 to 1, as a sigmoid does.
+
+    Parameters
+    ----------
+    layer
+        The layer, or its place in the model.
+    strength
+        The weight of the penalty, at least 0.
+    rho
+        The mean that each unit should have, between 0 and 1.
+    """
+
+    def __init__(self, layer: str | Layer, strength: float, *, rho: float = 0.05) -> None:
+        from fastnn.ops import kl_sparsity
+
+        super().__init__(layer, kl_sparsity, strength, rho=rho)

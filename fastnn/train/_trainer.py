@@ -1,0 +1,526 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+
+from fastnn import _check, io
+from fastnn.dispatch import Op
+from fastnn.errors import DtypeError, FileError, OptionError, ShapeError, StateError
+from fastnn.layers import Layer
+from fastnn.layers.base import Array, RandomSource, generator
+from fastnn.train import _clip, _data
+from fastnn.train._callbacks import Callback
+from fastnn.train._data import Data
+from fastnn.train._history import History
+from fastnn.train._interrupt import interruptible
+from fastnn.train._objective import LossLike, Objective
+from fastnn.train._penalties import Penalty
+from fastnn.train._progress import Progress
+
+Metric = Callable[[Array, Array], Any]
+"""A function of (target, the model's result) that gives a number, as those of scikit-learn."""
+
+
+class OptimizerLike(Protocol):
+    """What an optimiser must have; every `fastnn.optim.Optimizer` does."""
+
+    lr: float
+
+    def step(self) -> None:
+        """Update the parameters from their gradients."""
+
+    def zero_grad(self) -> None:
+        """Set the gradients to zero."""
+
+    def state_dict(self) -> dict[str, Array]:
+        """What `load_state_dict` takes."""
+
+    def load_state_dict(self, state: Mapping[str, Array], /) -> None:
+        """Go on from there."""
+
+
+class Trainer:
+    """Train a model: batches, steps, figures, callbacks, and an end that can be asked for.
+
+    A step is ``zero_grad``, ``model.forward``, ``loss.forward``, ``loss.backward``,
+    ``model.backward`` without the gradient of x, the penalties' gradients, clipping and
+    ``optimizer.step``. Layers inside the model that `eval` has frozen stay frozen.
+
+    Parameters
+    ----------
+    model
+        The layer to train.
+    loss
+        A `fastnn.layers.Loss`, or an operation such as `fastnn.mse_loss`, of (result, target); or
+        an object with ``forward(x, target)``, ``backward(dy)`` and ``__call__(x, target)``.
+    optimizer
+        A `fastnn.optim.Optimizer` made for `model`.
+    metrics
+        Figures besides the loss, by name, or a list of functions that have one: each is called
+        with (target, result), as in `fastnn.metrics` and scikit-learn.
+    penalties
+        `L1`, `L2`, `ActivityPenalty`, `KLSparsity`; they are part of the reported loss.
+    clip_value
+        Move every entry of the gradients into [-clip_value, clip_value], then
+    clip_norm
+        scale all gradients together so that their norm is at most this.
+    rng
+        What shuffles: a NumPy generator, a seed, or None.
+
+    Raises
+    ------
+    DtypeError, OptionError
+        If something is of the wrong kind or out of range.
+
+    Notes
+    -----
+    The loss and the metrics of training are means over the epoch's batches, weighted by their
+    sizes, each taken as the batch was met. So they are behind the weights by half an epoch, and
+    dropout is on: compare them with the validation figures with that in mind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.layers import Linear, MSELoss
+    >>> from fastnn.optim import SGD
+    >>> from fastnn.train import Trainer
+    >>> x = np.random.default_rng(0).standard_normal((100, 2))
+    >>> y = x @ [[1.0], [2.0]] + 3
+    >>> model = Linear(2, 1, rng=0, dtype=np.float64)
+    >>> trainer = Trainer(model, MSELoss(), SGD(model, lr=0.1), rng=0)
+    >>> history = trainer.fit((x, y), epochs=20, batch_size=10)
+    >>> history["loss"][-1] < 1e-6
+    True
+    >>> model.params["weight"].round(3), model.params["bias"].round(3)
+    (array([[1., 2.]]), array([3.]))
+    >>> trainer.predict(np.zeros((1, 2))).round(3)
+    array([[3.]])
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        loss: LossLike | Op[..., Any, Any],
+        optimizer: OptimizerLike,
+        *,
+        metrics: Mapping[str, Metric] | Iterable[Metric] = (),
+        penalties: Sequence[Penalty] = (),
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        rng: RandomSource = None,
+    ) -> None:
+        self._objective = Objective("Trainer", model, loss, penalties)
+        self.model = model
+        self.optimizer = optimizer
+        self.metrics = _named(metrics)
+        self.clip_value = _limit("clip_value", clip_value)
+        self.clip_norm = _limit("clip_norm", clip_norm)
+        self.rng = generator("Trainer", rng)
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    def step(self, x: Array, y: Array) -> float:
+        """Take one step on one batch; return its loss, from before the step."""
+        loss, _ = self._gradient(x, y)
+        self._update()
+        return loss
+
+    def _gradient(self, x: Array, y: Array) -> tuple[float, Array]:
+        self.optimizer.zero_grad()
+        loss, output = self._objective.gradient(x, y)
+        return loss + self._objective.weight_gradient(), output
+
+    def _update(self) -> None:
+        if self.clip_value is not None:
+            _clip.clip_value(self.model, self.clip_value)
+        if self.clip_norm is not None:
+            _clip.clip_norm(self.model, self.clip_norm)
+        self.optimizer.step()
+
+    # -- training --------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        train: Data,
+        validation: Data | None = None,
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        callbacks: Sequence[Callback] = (),
+        progress: bool | None = None,
+        resume: str | os.PathLike[str] | None = None,
+    ) -> History:
+        """Train for some epochs.
+
+        Ctrl-C ends training after the running step, as a callback may: the history has the whole
+        epochs so far, and `EarlyStopping` restores the best weights. A second Ctrl-C does not wait
+        for the step. A KeyboardInterrupt that is raised anywhere inside does the same.
+
+        Parameters
+        ----------
+        train
+            Arrays (x, y) with the samples along their first axes; or anything that gives batches
+            (x, y) each time that it is iterated, such as a list or a data loader.
+        validation
+            The same, for figures after every epoch, taken in evaluation mode.
+        epochs
+            How many; with `resume`, how many in all.
+        batch_size
+            Samples per step, of arrays; the last batch may be shorter.
+        shuffle
+            Whether arrays are put in a new random order for each epoch.
+        callbacks
+            Told what happens, in this order; `Checkpoint` comes last.
+        progress
+            Whether to draw a progress bar; if not given, if tqdm is installed and standard error is
+            a terminal.
+        resume
+            A file of `Checkpoint` to go on from; if there is none yet, training starts anew. Model,
+            optimiser, data and callbacks must be made as they were then.
+
+        Returns
+        -------
+        History
+            The figures; its ``stopped`` says why training ended early.
+
+        Raises
+        ------
+        ShapeError, DtypeError, OptionError
+            If an argument is not possible, or by the layers.
+        StateError
+            If `train` gives no batches when iterated again.
+        FileError
+            If `resume` is not such a file.
+        """
+        what = "Trainer.fit"
+        _data.check(what, "train", train)
+        if validation is not None:
+            _data.check(what, "validation", validation)
+        run = Run(self, _check.whole(what, "epochs", epochs, 0), callbacks)
+        size = _check.whole(what, "batch_size", batch_size, 1)
+        rng = self.rng if _check.flag(what, "shuffle", shuffle) else None
+        if resume is not None and os.path.exists(resume):
+            run.load(resume)
+        steps = _data.count(train, size)
+        bar = Progress(
+            progress, None if steps is None else steps * epochs, (steps or 0) * run.history.epoch
+        )
+        if not self.model.training:
+            self.model.train()
+        try:
+            with interruptible() as asked:
+                run.train(
+                    lambda: _data.batches(what, train, size, rng),
+                    None if validation is None else lambda: self.evaluate(validation, size),
+                    asked,
+                    bar,
+                )
+        finally:
+            bar.close()
+            self.model.drop_context()
+        return run.history
+
+    # -- use -------------------------------------------------------------------------------------
+
+    def evaluate(self, data: Data, batch_size: int = 256) -> dict[str, float]:
+        """The loss and the metrics in evaluation mode; nothing is changed.
+
+        Parameters
+        ----------
+        data
+            Arrays (x, y), or batches of such.
+        batch_size
+            Samples that are computed at a time.
+
+        Returns
+        -------
+        figures
+            "loss", the mean over batches weighted by their sizes, with penalties, and each metric
+            of all targets and results together.
+        """
+        what = "Trainer.evaluate"
+        _data.check(what, "data", data)
+        size = _check.whole(what, "batch_size", batch_size, 1)
+        total, samples = 0.0, 0
+        kept: list[tuple[Array, Array]] = []
+        with _evaluation(self.model):
+            for x, y in _data.batches(what, data, size):
+                loss, output = self._objective.value(x, y)
+                total += loss * len(y)
+                samples += len(y)
+                if self.metrics:
+                    kept.append((np.array(y), np.array(output)))  # a loader may reuse its arrays
+        figures = {"loss": _mean(total, samples) + self._objective.weight_value()}
+        if self.metrics:
+            target, result = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+            figures |= {name: float(f(target, result)) for name, f in self.metrics.items()}
+        return figures
+
+    def predict(self, x: Array | Iterable[Array], batch_size: int = 256) -> Array:
+        """The model's results in evaluation mode.
+
+        Parameters
+        ----------
+        x
+            An array with the samples along its first axis, or batches of such.
+        batch_size
+            Samples of an array that are computed at a time.
+        """
+        size = _check.whole("Trainer.predict", "batch_size", batch_size, 1)
+        parts: Iterable[Array] = x
+        if isinstance(x, np.ndarray):
+            if not x.ndim:
+                raise ShapeError("Trainer.predict: x has no axis; its first must be the samples")
+            # An empty array is one batch, so that the result has the right shape.
+            parts = (x[i : i + size] for i in range(0, max(len(x), 1), size))
+        with _evaluation(self.model):
+            results = [np.array(self.model.forward(part, save=False)) for part in parts]
+        if not results:
+            raise StateError("Trainer.predict: x gave no batch; it must give at least one")
+        return results[0] if len(results) == 1 else np.concatenate(results)
+
+
+class Run:
+    """One call of `Trainer.fit`, as callbacks see it.
+
+    Attributes
+    ----------
+    trainer, model
+        Who trains, and what.
+    epoch, epochs
+        The number of the epoch, from 0, and how many there are to be.
+    batch
+        The number of the batch in the epoch, from 0.
+    figures
+        The figures of the epoch, once it is over.
+    history
+        All figures of the epochs before, and after `on_epoch_end` of this one.
+    resumed
+        Whether the run goes on from a checkpoint.
+    """
+
+    def __init__(self, trainer: Trainer, epochs: int, callbacks: Sequence[Callback]) -> None:
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise DtypeError(
+                    f"Trainer.fit: a callback is {type(callback).__name__}; it must be a Callback"
+                )
+        self.trainer, self.model = trainer, trainer.model
+        self.epochs, self.epoch, self.batch = epochs, 0, 0
+        self.figures: dict[str, float] = {}
+        self.history = History()
+        self.resumed = False
+        self._callbacks = sorted(callbacks, key=lambda c: c.last)
+        self._stop: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """End training; `reason` will be the history's ``stopped``."""
+        self._stop = reason
+
+    # -- the loop --------------------------------------------------------------------------------
+
+    def train(
+        self,
+        batches: Callable[[], Iterator[tuple[Array, Array]]],
+        validate: Callable[[], dict[str, float]] | None,
+        asked: list[bool],
+        bar: Progress,
+    ) -> None:
+        """Train to the end; `asked` has an entry once Ctrl-C was pressed."""
+        try:
+            self._tell("on_begin")
+            while self.history.epoch < self.epochs and self._stop is None:
+                self.epoch = self.history.epoch
+                self._one_epoch(batches, validate, asked, bar)
+        except KeyboardInterrupt:
+            self._stop = "interrupted"
+        finally:
+            self.history.stopped = self._stop
+            self._tell("on_end")
+
+    def _one_epoch(
+        self,
+        batches: Callable[[], Iterator[tuple[Array, Array]]],
+        validate: Callable[[], dict[str, float]] | None,
+        asked: list[bool],
+        bar: Progress,
+    ) -> None:
+        started = time.perf_counter()
+        for layer in _parts(self.model):
+            if hasattr(layer, "reset_state"):
+                layer.reset_state()
+        self._tell("on_epoch_begin")
+        figures = self._steps(batches(), asked, bar)
+        if self._stop is not None:
+            return
+        if validate is not None:
+            figures |= {f"val_{name}": value for name, value in validate().items()}
+        figures["lr"] = float(self.trainer.optimizer.lr)
+        figures["seconds"] = time.perf_counter() - started
+        self.figures = figures
+        self.history.append(figures)
+        bar.figures(self.epoch, figures)
+        self._tell("on_epoch_end")
+        if asked:
+            self.stop("interrupted")
+
+    def _steps(
+        self, batches: Iterator[tuple[Array, Array]], asked: list[bool], bar: Progress
+    ) -> dict[str, float]:
+        """Go through one epoch; the means of the loss and the metrics, weighted by size."""
+        trainer = self.trainer
+        before, after = self._hooks("on_gradient"), self._hooks("on_step")
+        metrics = list(trainer.metrics.values())
+        total, samples, sums = 0.0, 0, [0.0] * len(metrics)
+        for self.batch, (x, y) in enumerate(batches):
+            loss, output = trainer._gradient(x, y)
+            for hook in before:
+                hook(self, loss)
+            if self._stop is None:
+                trainer._update()
+                for hook in after:
+                    hook(self, loss)
+            if asked:
+                self.stop("interrupted")
+            if self._stop is not None:
+                break
+            n = len(y)
+            total += loss * n
+            samples += n
+            for i, metric in enumerate(metrics):
+                sums[i] += float(metric(y, output)) * n
+            bar.step()
+        means = {"loss": _mean(total, samples)}
+        names = zip(trainer.metrics, sums, strict=True)
+        return means | {name: _mean(value, samples) for name, value in names}
+
+    def _hooks(self, name: str) -> list[Callable[[Run, float], None]]:
+        """The callbacks' methods that do something."""
+        return [
+            getattr(callback, name)
+            for callback in self._callbacks
+            if getattr(type(callback), name) is not getattr(Callback, name)
+        ]
+
+    def _tell(self, name: str) -> None:
+        for callback in self._callbacks:
+            getattr(callback, name)(self)
+
+    # -- state -----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Array]:
+        """All that `load` needs, as arrays by name."""
+        states = [g.bit_generator.state for g in self._generators()]
+        parts: dict[str, Mapping[str, Array]] = {
+            "model": self.model.state_dict(),
+            "optimizer": self.trainer.optimizer.state_dict(),
+        }
+        for i, callback in enumerate(self._callbacks):
+            parts[f"callback{i}-{type(callback).__name__}"] = callback.state_dict()
+        arrays = {
+            f"{part}.{name}": array
+            for part, state in parts.items()
+            for name, array in state.items()
+        }
+        return {
+            "history": _packed(json.loads(self.history.to_json())),
+            "rng": _packed(states),
+            **arrays,
+        }
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Go on from a file of `Checkpoint`."""
+        state = io.load(path)
+        if "history" not in state or "rng" not in state:
+            raise FileError(
+                f"Trainer.fit: {os.fspath(path)} has no history and rng; it must be a checkpoint "
+                "of a whole run"
+            )
+        parts: dict[str, dict[str, Array]] = {}
+        for name, array in state.items():
+            part, _, rest = name.partition(".")
+            parts.setdefault(part, {})[rest] = array
+        generators, states = self._generators(), json.loads(state["rng"].tobytes())
+        if len(generators) != len(states):
+            raise StateError(
+                f"Trainer.fit: {os.fspath(path)} has {len(states)} random generators but trainer "
+                f"and model have {len(generators)}; they must share them as they did"
+            )
+        self.model.load_state_dict(parts.get("model", {}))
+        self.trainer.optimizer.load_state_dict(parts.get("optimizer", {}))
+        for source, found in zip(generators, states, strict=True):
+            source.bit_generator.state = found
+        self.history = History.from_json(state["history"].tobytes().decode())
+        self.resumed = True
+        for i, callback in enumerate(self._callbacks):
+            found = parts.get(f"callback{i}-{type(callback).__name__}")
+            if found is not None:
+                callback.load_state_dict(found)
+
+    def _generators(self) -> list[np.random.Generator]:
+        """The trainer's random generator and those of the layers, each once."""
+        found = [self.trainer.rng]
+        for layer in _parts(self.model):
+            source = getattr(layer, "_rng", None)
+            if isinstance(source, np.random.Generator) and all(source is not g for g in found):
+                found.append(source)
+        return found
+
+
+def _parts(model: Layer) -> list[Layer]:
+    return [layer for _, layer in model._walk()]
+
+
+@contextmanager
+def _evaluation(model: Layer) -> Iterator[None]:
+    """Evaluation mode for a while; layers that were frozen before stay so."""
+    before = [(layer, layer.training) for layer in _parts(model)]
+    model.eval()
+    try:
+        yield
+    finally:
+        for layer, training in before:
+            layer.training = training
+
+
+def _mean(total: float, samples: int) -> float:
+    return total / samples if samples else math.nan
+
+
+def _packed(value: Any) -> Array:
+    """JSON as an array of bytes; arrays, as some generators have in their states, as lists."""
+    text = json.dumps(value, default=lambda a: a.tolist())
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _named(metrics: Mapping[str, Metric] | Iterable[Metric]) -> dict[str, Metric]:
+    if isinstance(metrics, Mapping):
+        found = dict(metrics)
+    else:
+        found = {getattr(metric, "__name__", repr(metric)): metric for metric in metrics}
+    for name, metric in found.items():
+        if not callable(metric) or name == "loss":
+            raise OptionError(
+                f"Trainer: metrics has {name!r}: {type(metric).__name__}; it must be a function "
+                "and not be called 'loss'"
+            )
+    return found
+
+
+def _limit(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    limit = _check.real("Trainer", name, value)
+    if not limit > 0:
+        raise OptionError(f"Trainer: {name}={value}; it must be above 0")
+    return limit
