@@ -31,8 +31,11 @@ from fastnn.errors import (
 )
 
 if TYPE_CHECKING:
+    from fastnn import init as init
+    from fastnn import inspect as inspect
     from fastnn import io as io
     from fastnn import layers as layers
+    from fastnn import metrics as metrics
     from fastnn import optim as optim
     from fastnn import testing as testing
     from fastnn import train as train
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LAZY_MODULES = ("io", "layers", "optim", "testing", "train")
+_LAZY_MODULES = ("init", "inspect", "io", "layers", "metrics", "optim", "testing", "train")
 
 __all__ = [
     "Context",

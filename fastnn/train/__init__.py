@@ -14,6 +14,8 @@ from fastnn.train._callbacks import JSONLog as JSONLog
 from fastnn.train._callbacks import LearningRate as LearningRate
 from fastnn.train._callbacks import StopOnNaN as StopOnNaN
 from fastnn.train._history import History as History
+from fastnn.train._minimize import MinimizeResult as MinimizeResult
+from fastnn.train._minimize import minimize as minimize
 from fastnn.train._penalties import L1 as L1
 from fastnn.train._penalties import L2 as L2
 from fastnn.train._penalties import ActivityPenalty as ActivityPenalty

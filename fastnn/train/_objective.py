@@ -86,6 +86,17 @@ class Objective:
             self.model.backward(self.loss.backward(scale), input_grad=False)
         return sum(extra, loss), output
 
+    def input_gradient(self, x: Array, y: Array) -> Array:
+        """The gradient of x; the model's gradients are added to as well."""
+        with self._watched():
+            self.loss.forward(self.model.forward(x, save=True), y)
+            return self.model.backward(self.loss.backward())
+
+    @property
+    def weighted(self) -> bool:
+        """Whether there are weight penalties."""
+        return bool(self._weights)
+
     def weight_value(self) -> float:
         """The sum of the weight penalties."""
         return sum(bound.value() for bound in self._weights)

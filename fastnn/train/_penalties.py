@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +13,8 @@ from fastnn import _check
 from fastnn.dispatch import Op
 from fastnn.errors import DtypeError, OptionError
 from fastnn.layers import Layer
+from fastnn.layers._filter import Filter, takes
 from fastnn.layers.base import Array
-
-Filter = str | Callable[[str, Array], bool] | None
-"""Which parameters: a pattern for names such as "0.weight", or a function of name and array."""
 
 _BLOCK = 1 << 15  # elements; a block of the parameter and of its gradient stay in L2
 
@@ -64,20 +61,13 @@ class WeightPenalty(Penalty, ABC):
 
     def bind(self, model: Layer) -> BoundPenalty:
         """The penalty on the parameters of `model` that it is for."""
-        chosen = [(w, dw) for name, w, dw in model.parameters() if self._takes(name, w)]
+        chosen = [(w, dw) for name, w, dw in model.parameters() if takes(self.parameters, name, w)]
         if not chosen:
             raise OptionError(
                 f"{type(self).__name__}: parameters={self.parameters!r} chooses none of "
                 f"{', '.join(model.params) or 'a model without parameters'}"
             )
         return BoundPenalty(self, chosen)
-
-    def _takes(self, name: str, w: Array) -> bool:
-        if self.parameters is None:
-            return w.ndim > 1
-        if isinstance(self.parameters, str):
-            return fnmatchcase(name, self.parameters)
-        return bool(self.parameters(name, w))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.strength}, {self.parameters!r})"

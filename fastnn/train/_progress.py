@@ -22,8 +22,8 @@ class Progress:
         if importlib.util.find_spec("tqdm") is None:
             if wanted:
                 raise OptionError(
-                    "Trainer.fit: progress=True, but tqdm is not installed; it must be (pip "
-                    "install tqdm), or progress not be True"
+                    "Trainer.fit: progress=True, but tqdm is not installed; it must be, with: "
+                    'pip install "fastnn-layers[progress]"'
                 )
             return
         from tqdm import tqdm

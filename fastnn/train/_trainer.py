@@ -16,6 +16,7 @@ from fastnn import _check, io
 from fastnn.dispatch import Op
 from fastnn.errors import DtypeError, FileError, OptionError, ShapeError, StateError
 from fastnn.layers import Layer
+from fastnn.layers._state import generators
 from fastnn.layers.base import Array, RandomSource, generator
 from fastnn.train import _clip, _data
 from fastnn.train._callbacks import Callback
@@ -450,15 +451,15 @@ class Run:
         for name, array in state.items():
             part, _, rest = name.partition(".")
             parts.setdefault(part, {})[rest] = array
-        generators, states = self._generators(), json.loads(state["rng"].tobytes())
-        if len(generators) != len(states):
+        sources, states = self._generators(), json.loads(state["rng"].tobytes())
+        if len(sources) != len(states):
             raise StateError(
                 f"Trainer.fit: {os.fspath(path)} has {len(states)} random generators but trainer "
-                f"and model have {len(generators)}; they must share them as they did"
+                f"and model have {len(sources)}; they must share them as they did"
             )
         self.model.load_state_dict(parts.get("model", {}))
         self.trainer.optimizer.load_state_dict(parts.get("optimizer", {}))
-        for source, found in zip(generators, states, strict=True):
+        for source, found in zip(sources, states, strict=True):
             source.bit_generator.state = found
         self.history = History.from_json(state["history"].tobytes().decode())
         self.resumed = True
@@ -469,12 +470,8 @@ class Run:
 
     def _generators(self) -> list[np.random.Generator]:
         """The trainer's random generator and those of the layers, each once."""
-        found = [self.trainer.rng]
-        for layer in _parts(self.model):
-            source = getattr(layer, "_rng", None)
-            if isinstance(source, np.random.Generator) and all(source is not g for g in found):
-                found.append(source)
-        return found
+        own = self.trainer.rng
+        return [own, *(source for source in generators(self.model) if source is not own)]
 
 
 def _parts(model: Layer) -> list[Layer]:
