@@ -368,6 +368,22 @@ def test_learning_rates_by_function_and_by_schedule():
     assert schedule.seen[-1] == (history["loss"][0],)
 
 
+def test_learning_rates_by_step_go_on_over_epochs_and_when_resumed(tmp_path):
+    seen = []
+
+    class Watch(Callback):
+        def on_gradient(self, run, loss):
+            seen.append(run.trainer.optimizer.lr)
+
+    def callbacks():
+        rate = LearningRate(lambda step: 0.1 / (step + 1), each_step=True)
+        return [rate, Watch(), Checkpoint(tmp_path / "run.npz")]
+
+    small().fit(line(), epochs=1, batch_size=20, callbacks=callbacks())
+    small().fit(line(), epochs=3, batch_size=20, callbacks=callbacks(), resume=tmp_path / "run.npz")
+    assert seen == [0.1 / (step + 1) for step in range(6)]
+
+
 def test_logs_have_a_line_per_epoch_while_it_runs(tmp_path):
     seen = []
 
@@ -518,6 +534,43 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bitwise(tmp_path, bits):
     same_state(*last)
 
 
+class Loader:
+    """Batches in an order drawn anew each time, with its generator to be seen."""
+
+    def __init__(self, x, y, seed):
+        self.x, self.y, self.rng = x, y, np.random.default_rng(seed)
+
+    def __iter__(self):
+        order = self.rng.permutation(len(self.x))
+        return ((self.x[part], self.y[part]) for part in np.array_split(order, 4))
+
+
+def test_a_loaders_generator_is_resumed_as_well(tmp_path):
+    x, y = (a.astype(np.float32) for a in line(50))
+
+    def data():
+        return Loader(x, y, 5), (x, y)
+
+    whole, history = full_run(tmp_path / "a.npz", 4, data())
+    full_run(tmp_path / "b.npz", 2, data())
+    again, resumed = full_run(tmp_path / "b.npz", 4, data(), resume=tmp_path / "b.npz")
+    assert plain(history) == plain(resumed)
+    same_state(whole.model.state_dict(), again.model.state_dict())
+
+
+def test_a_run_that_was_over_does_not_go_on_when_resumed(tmp_path):
+    def stopped(**options):
+        trainer = small()
+        callbacks = [script, EarlyStopping(patience=1), Checkpoint(tmp_path / "run.npz")]
+        return trainer, trainer.fit(line(), epochs=9, callbacks=callbacks, **options)
+
+    script = Scripted([2.0, 1.0, 3.0])
+    first, history = stopped()
+    again, resumed = stopped(resume=tmp_path / "run.npz")
+    assert resumed.epoch == 3 and resumed.stopped == history.stopped
+    same_state(first.model.state_dict(), again.model.state_dict())
+
+
 def test_a_run_that_was_interrupted_in_an_epoch_resumes_from_the_last_whole_one(tmp_path):
     data = [tuple(a.astype(np.float32) for a in line(50, seed)) for seed in (0, 1)]
     _, history = full_run(tmp_path / "a.npz", 4, data)
@@ -635,6 +688,11 @@ def test_importing_fastnn_train_loads_no_optional_package():
         (lambda: EarlyStopping(min_delta=-1.0), OptionError, "min_delta=-1"),
         (lambda: EarlyStopping(mode="up"), OptionError, "mode='up'"),
         (lambda: LearningRate(0.1), OptionError, "schedule is float"),
+        (
+            lambda: LearningRate(lambda e: 0.1, monitor="loss", each_step=True),
+            OptionError,
+            "monitor='loss' with each_step",
+        ),
     ],
 )
 def test_errors_say_what_was_given(call, error, text):

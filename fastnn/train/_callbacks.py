@@ -175,9 +175,9 @@ class EarlyStopping(Callback):
 class Checkpoint(Callback):
     """Save the run, so that ``fit(..., resume=path)`` goes on as if it never ended, bitwise.
 
-    The file has the model, the optimiser, the states of the random generators of trainer and
-    layers, the history and the states of the other callbacks. It is written under a temporary name
-    and renamed: a file that was there stays whole until the new one is.
+    The file has the model, the optimiser, the states of the random generators of the trainer, the
+    layers and the data's ``rng``, the history and the states of the other callbacks. It is written
+    under a temporary name and renamed: a file that was there stays whole until the new one is.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ class Checkpoint(Callback):
     every
         Save after every so many epochs.
     monitor
-        If given, save only when this figure is the best so far.
+        If given, save only when this figure is the best of those epochs so far.
     mode
         "min" or "max", see `EarlyStopping`.
     weights_only
@@ -216,9 +216,9 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, run: Run) -> None:
         """Save if it is time."""
-        if self._monitor is not None and not self._monitor.improves(run):
+        if (run.epoch + 1) % self.every:
             return
-        if (run.epoch + 1) % self.every == 0:
+        if self._monitor is None or self._monitor.improves(run):
             io.save(self.path, run.model.state_dict() if self.weights_only else run.state_dict())
 
     def state_dict(self) -> dict[str, Array]:
@@ -244,7 +244,7 @@ class StopOnNaN(Callback):
 
 
 class LearningRate(Callback):
-    """Set the optimiser's learning rate before each epoch.
+    """Set the optimiser's learning rate before each epoch, or each step.
 
     Parameters
     ----------
@@ -253,6 +253,8 @@ class LearningRate(Callback):
         ``step`` is called after each epoch.
     monitor
         A figure to give to ``step``, for a schedule that looks at one.
+    each_step
+        Count steps in place of epochs, as for a warm-up.
 
     Examples
     --------
@@ -260,7 +262,9 @@ class LearningRate(Callback):
     >>> halved = LearningRate(lambda epoch: 0.1 * 0.5**epoch)
     """
 
-    def __init__(self, schedule: Any, *, monitor: str | None = None) -> None:
+    def __init__(
+        self, schedule: Any, *, monitor: str | None = None, each_step: bool = False
+    ) -> None:
         self._steps = hasattr(schedule, "step")
         if not self._steps and not callable(schedule):
             raise OptionError(
@@ -269,29 +273,57 @@ class LearningRate(Callback):
             )
         self.schedule: Any = schedule
         self.monitor = monitor
+        self.each_step = _check.flag("LearningRate", "each_step", each_step)
+        if self.each_step and monitor is not None:
+            raise OptionError(
+                f"LearningRate: monitor={monitor!r} with each_step=True; a figure is there only "
+                "after an epoch"
+            )
+        self._taken = 0
+
+    def on_begin(self, run: Run) -> None:
+        """Begin to count anew, unless this run goes on from another."""
+        if not run.resumed:
+            self._taken = 0
 
     def on_epoch_begin(self, run: Run) -> None:
-        """Set what the function gives."""
+        """Set what the function gives for the epoch, or at first for the step."""
+        if not self.each_step or self._taken == 0:
+            self._set(run, run.epoch)
+
+    def on_step(self, run: Run, loss: float) -> None:
+        """Go on, if steps are counted."""
+        self._taken += 1
+        if self.each_step and self._steps:
+            self.schedule.step()
+        elif self.each_step:
+            self._set(run, self._taken)
+
+    def _set(self, run: Run, place: int) -> None:
         if not self._steps:
             schedule: Callable[[int], float] = self.schedule
-            run.trainer.optimizer.lr = float(schedule(run.epoch))
+            run.trainer.optimizer.lr = float(schedule(place))
 
     def on_epoch_end(self, run: Run) -> None:
         """Let the schedule take its step."""
-        if self._steps:
+        if self._steps and not self.each_step:
             figures = () if self.monitor is None else (run.figures[self.monitor],)
             self.schedule.step(*figures)
 
     def state_dict(self) -> dict[str, Array]:
-        """The schedule's."""
+        """The schedule's, and how many steps were taken."""
+        taken = {"taken": np.array(self._taken)}
         if not hasattr(self.schedule, "state_dict"):
-            return {}
-        return {name: np.asarray(value) for name, value in self.schedule.state_dict().items()}
+            return taken
+        state = self.schedule.state_dict()
+        return taken | {f"schedule.{name}": np.asarray(value) for name, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Take over what `state_dict` gave."""
+        self._taken = int(state["taken"])
         if hasattr(self.schedule, "load_state_dict"):
-            self.schedule.load_state_dict(state)
+            part = {k.removeprefix("schedule."): v for k, v in state.items() if k != "taken"}
+            self.schedule.load_state_dict(part)
 
 
 class _Log(Callback):

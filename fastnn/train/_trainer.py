@@ -208,6 +208,7 @@ class Trainer:
         if validation is not None:
             _data.check(what, "validation", validation)
         run = Run(self, _check.whole(what, "epochs", epochs, 0), callbacks)
+        run.source = getattr(train, "rng", None)
         size = _check.whole(what, "batch_size", batch_size, 1)
         rng = self.rng if _check.flag(what, "shuffle", shuffle) else None
         if resume is not None and os.path.exists(resume):
@@ -321,6 +322,7 @@ class Run:
         self.figures: dict[str, float] = {}
         self.history = History()
         self.resumed = False
+        self.source: Any = None  # the random generator of a data loader, if it shows one
         self._callbacks = sorted(callbacks, key=lambda c: c.last)
         self._stop: str | None = None
 
@@ -433,6 +435,7 @@ class Run:
             for part, state in parts.items()
             for name, array in state.items()
         }
+        self.history.stopped = self._stop  # a run that is over is not to go on when it is resumed
         return {
             "history": _packed(json.loads(self.history.to_json())),
             "rng": _packed(states),
@@ -462,6 +465,7 @@ class Run:
         for source, found in zip(sources, states, strict=True):
             source.bit_generator.state = found
         self.history = History.from_json(state["history"].tobytes().decode())
+        self._stop = self.history.stopped
         self.resumed = True
         for i, callback in enumerate(self._callbacks):
             found = parts.get(f"callback{i}-{type(callback).__name__}")
@@ -469,9 +473,11 @@ class Run:
                 callback.load_state_dict(found)
 
     def _generators(self) -> list[np.random.Generator]:
-        """The trainer's random generator and those of the layers, each once."""
+        """The random generators of the trainer, the data and the layers, each once."""
         own = self.trainer.rng
-        return [own, *(source for source in generators(self.model) if source is not own)]
+        others = [self.source, *generators(self.model)]
+        found = {id(g): g for g in (own, *others) if isinstance(g, np.random.Generator)}
+        return list(found.values())
 
 
 def _parts(model: Layer) -> list[Layer]:
