@@ -19,8 +19,10 @@ from fastnn.errors import DtypeError, FileError, OptionError, ShapeError, StateE
 from fastnn.layers import (
     LSTM,
     BatchNorm1d,
+    Conv2d,
     CrossEntropyLoss,
     Dropout,
+    Flatten,
     Linear,
     MSELoss,
     ReLU,
@@ -189,6 +191,32 @@ def test_a_stateful_layer_starts_each_epoch_anew():
     batch = [(x, np.zeros((2, 4), np.float32))]
     history = trainer.fit(batch, epochs=2)
     assert history["loss"][0] == history["loss"][1]
+    state = model.state[0]
+    assert np.any(state)
+    assert trainer.evaluate(batch)["loss"] == history["loss"][0]
+    np.testing.assert_array_equal(model.state[0], state)
+
+
+def test_the_same_bits_for_one_and_two_threads():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((64, 3, 16, 16)).astype(np.float32), rng.integers(0, 5, 64)
+
+    def trained(threads):
+        source = np.random.default_rng(1)
+        model = Sequential(
+            Conv2d(3, 16, 3, rng=source), ReLU(), Flatten(), Linear(16 * 14 * 14, 5, rng=source)
+        )
+        optimizer = Adam(model, lr=0.01)
+        trainer = Trainer(
+            model, CrossEntropyLoss(), optimizer, penalties=[L2(0.1)], clip_norm=1.0, rng=source
+        )
+        with fastnn.use(threads=threads):
+            history = trainer.fit((x, y), (x, y), epochs=2, batch_size=24)
+        return plain(history), model.state_dict()
+
+    (one, weights), (two, again) = trained(1), trained(2)
+    assert one == two
+    same_state(weights, again)
 
 
 # -- penalties -----------------------------------------------------------------------------------
@@ -636,6 +664,13 @@ def test_history_is_plain_data_and_survives_files(tmp_path):
     with pytest.raises(OptionError, match="no figure 'x'"):
         history.best("x")
     assert "0.50000" in str(history) and "3 epochs" in repr(history)
+
+
+def test_a_history_draws_itself():
+    pytest.importorskip("matplotlib", reason="draws with matplotlib")
+    pytest.importorskip("fastnn.plot", reason="fastnn.plot draws the curves")
+    history = small().fit(line(), line(), epochs=3)
+    assert history.plot(title="a line") is not None
 
 
 # -- progress ------------------------------------------------------------------------------------

@@ -223,7 +223,9 @@ class Trainer:
             with interruptible() as asked:
                 run.train(
                     lambda: _data.batches(what, train, size, rng),
-                    None if validation is None else lambda: self.evaluate(validation, size),
+                    None
+                    if validation is None
+                    else lambda: self.evaluate(validation, max(size, 256)),
                     asked,
                     bar,
                 )
@@ -359,9 +361,7 @@ class Run:
         bar: Progress,
     ) -> None:
         started = time.perf_counter()
-        for layer in _parts(self.model):
-            if hasattr(layer, "reset_state"):
-                layer.reset_state()
+        _reset_states(self.model)
         self._tell("on_epoch_begin")
         figures = self._steps(batches(), asked, bar)
         if self._stop is not None:
@@ -486,14 +486,29 @@ def _parts(model: Layer) -> list[Layer]:
 
 @contextmanager
 def _evaluation(model: Layer) -> Iterator[None]:
-    """Evaluation mode for a while; layers that were frozen before stay so."""
+    """Evaluation mode and fresh states for a while; then all layers are as they were."""
     before = [(layer, layer.training) for layer in _parts(model)]
+    states = [(layer, layer.state) for layer in _stateful(model)]
     model.eval()
+    _reset_states(model)
     try:
         yield
     finally:
         for layer, training in before:
             layer.training = training
+        for stateful, state in states:
+            stateful.state = state
+
+
+def _stateful(model: Layer) -> list[Any]:
+    """The layers that go on from where they ended."""
+    return [layer for layer in _parts(model) if hasattr(layer, "reset_state")]
+
+
+def _reset_states(model: Layer) -> None:
+    """Let stateful layers begin anew."""
+    for layer in _stateful(model):
+        layer.reset_state()
 
 
 def _mean(total: float, samples: int) -> float:
