@@ -303,6 +303,17 @@ def test_clipping_by_value_and_by_norm():
     same_state(dict(calm.model.grads), dict(grads[0]))
 
 
+def test_an_optimiser_of_some_parameters_leaves_no_old_gradients_in_the_norm():
+    x, y = line(8)
+    model = Linear(3, 1, rng=0, dtype=np.float64)
+    some = [triple for triple in model.parameters() if triple[0] == "bias"]
+    trainer = Trainer(model, MSELoss(), SGD(some, lr=0.0), clip_norm=1.0)
+    trainer.step(x, 100 * y)
+    first = {name: dw.copy() for name, dw in model.grads.items()}
+    trainer.step(x, 100 * y)
+    same_state(dict(model.grads), first)
+
+
 # -- callbacks -----------------------------------------------------------------------------------
 
 

@@ -6,21 +6,20 @@ import math
 
 import numpy as np
 
-from fastnn.layers import Layer
 from fastnn.layers.base import Array
 
 
-def clip_value(model: Layer, limit: float) -> None:
+def clip_value(gradients: list[Array], limit: float) -> None:
     """Move every entry of the gradients into [-limit, limit]."""
-    for _, _, dw in model.parameters():
+    for dw in gradients:
         np.clip(dw, -limit, limit, out=dw)
 
 
-def clip_norm(model: Layer, limit: float) -> float:
+def clip_norm(gradients: list[Array], limit: float) -> float:
     """Scale all gradients together so that their norm is at most `limit`; return the norm."""
-    norm = math.sqrt(sum(_squares(dw) for _, _, dw in model.parameters()))
+    norm = math.sqrt(sum(map(_squares, gradients)))
     if norm > limit:
-        for _, _, dw in model.parameters():
+        for dw in gradients:
             dw *= limit / norm
     return norm
 

@@ -143,9 +143,13 @@ class History(Mapping[str, list[float]]):
         return history
 
     def plot(self, **options: Any) -> Any:
-        """Draw the curves with matplotlib, see `fastnn.plot.learning_curves`."""
+        """Draw the curves with matplotlib, see `fastnn.plot.learning_curves`.
+
+        The seconds are left out, and a learning rate that never changes.
+        """
         plot: Any = importlib.import_module("fastnn.plot")
-        return plot.learning_curves(self, **options)
+        shown = {k: v for k, v in self.items() if k != "seconds" and (k != "lr" or len({*v}) > 1)}
+        return plot.learning_curves(shown, **options)
 
     def _rows(self, show: Any) -> Iterator[tuple[int, list[str]]]:
         for i in range(self.epoch):

@@ -115,8 +115,7 @@ def minimize(
     search = _Search(objective, data, size, callback)
     if method == "TNC" and "maxiter" in options:
         # TNC counts evaluations alone, and SciPy warns of the other name.
-        options["maxfun"] = options.pop("maxiter") if "maxfun" not in options else options["maxfun"]
-        options.pop("maxiter", None)
+        options.setdefault("maxfun", options.pop("maxiter"))
     return search.run(method, {"bounds": bounds, "tol": tol, "options": options})
 
 

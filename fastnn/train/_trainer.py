@@ -39,9 +39,6 @@ class OptimizerLike(Protocol):
     def step(self) -> None:
         """Update the parameters from their gradients."""
 
-    def zero_grad(self) -> None:
-        """Set the gradients to zero."""
-
     def state_dict(self) -> dict[str, Array]:
         """What `load_state_dict` takes."""
 
@@ -52,7 +49,7 @@ class OptimizerLike(Protocol):
 class Trainer:
     """Train a model: batches, steps, figures, callbacks, and an end that can be asked for.
 
-    A step is ``zero_grad``, ``model.forward``, ``loss.forward``, ``loss.backward``,
+    A step is ``model.zero_grad``, ``model.forward``, ``loss.forward``, ``loss.backward``,
     ``model.backward`` without the gradient of x, the penalties' gradients, clipping and
     ``optimizer.step``. Layers inside the model that `eval` has frozen stay frozen.
 
@@ -64,14 +61,14 @@ class Trainer:
         A `fastnn.layers.Loss`, or an operation such as `fastnn.mse_loss`, of (result, target); or
         an object with ``forward(x, target)``, ``backward(dy)`` and ``__call__(x, target)``.
     optimizer
-        A `fastnn.optim.Optimizer` made for `model`.
+        A `fastnn.optim.Optimizer` made for `model` or for some of its parameters.
     metrics
         Figures besides the loss, by name, or a list of functions that have one: each is called
         with (target, result), as in `fastnn.metrics` and scikit-learn.
     penalties
         `L1`, `L2`, `ActivityPenalty`, `KLSparsity`; they are part of the reported loss.
     clip_value
-        Move every entry of the gradients into [-clip_value, clip_value], then
+        Move every entry of the model's gradients into [-clip_value, clip_value], then
     clip_norm
         scale all gradients together so that their norm is at most this.
     rng
@@ -126,6 +123,8 @@ class Trainer:
         self.clip_value = _limit("clip_value", clip_value)
         self.clip_norm = _limit("clip_norm", clip_norm)
         self.rng = generator("Trainer", rng)
+        # All of the model's: an optimiser may be for some of its parameters only.
+        self._gradients = [dw for _, _, dw in model.parameters()]
 
     # -- steps -----------------------------------------------------------------------------------
 
@@ -136,15 +135,16 @@ class Trainer:
         return loss
 
     def _gradient(self, x: Array, y: Array) -> tuple[float, Array]:
-        self.optimizer.zero_grad()
+        for dw in self._gradients:
+            dw.fill(0)
         loss, output = self._objective.gradient(x, y)
         return loss + self._objective.weight_gradient(), output
 
     def _update(self) -> None:
         if self.clip_value is not None:
-            _clip.clip_value(self.model, self.clip_value)
+            _clip.clip_value(self._gradients, self.clip_value)
         if self.clip_norm is not None:
-            _clip.clip_norm(self.model, self.clip_norm)
+            _clip.clip_norm(self._gradients, self.clip_norm)
         self.optimizer.step()
 
     # -- training --------------------------------------------------------------------------------
