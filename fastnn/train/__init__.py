@@ -20,5 +20,5 @@ from fastnn.train._penalties import L1 as L1
 from fastnn.train._penalties import L2 as L2
 from fastnn.train._penalties import ActivityPenalty as ActivityPenalty
 from fastnn.train._penalties import KLSparsity as KLSparsity
-from fastnn.train._trainer import Run as Run
+from fastnn.train._run import Run as Run
 from fastnn.train._trainer import Trainer as Trainer

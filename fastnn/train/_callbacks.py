@@ -16,7 +16,7 @@ from fastnn.layers.base import Array
 from fastnn.train._history import mode_of
 
 if TYPE_CHECKING:
-    from fastnn.train._trainer import Run
+    from fastnn.train._run import Run
 
 
 class Callback:
