@@ -31,16 +31,20 @@ from fastnn.errors import (
 )
 
 if TYPE_CHECKING:
+    from fastnn import init as init
+    from fastnn import inspect as inspect
     from fastnn import io as io
     from fastnn import layers as layers
+    from fastnn import metrics as metrics
     from fastnn import optim as optim
     from fastnn import testing as testing
+    from fastnn import train as train
     from fastnn._info import show_config as show_config
     from fastnn.ops import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-_LAZY_MODULES = ("io", "layers", "optim", "testing")
+_LAZY_MODULES = ("init", "inspect", "io", "layers", "metrics", "optim", "testing", "train")
 
 __all__ = [
     "Context",

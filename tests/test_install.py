@@ -88,11 +88,11 @@ def _imports(path):
 @pytest.mark.parametrize(
     "room,forbidden",
     [
-        ("_ext", ("ops", "layers", "optim", "io", "testing", "dispatch", "_cli")),
-        ("ops", ("layers", "optim", "io", "testing", "_cli", "__main__")),
-        ("layers", ("optim", "compat", "testing", "_cli", "__main__")),
-        ("compat", ("layers", "optim", "testing", "_cli", "__main__")),
-        ("testing", ("layers", "optim", "_cli", "__main__")),
+        ("_ext", ("ops", "layers", "optim", "train", "io", "testing", "dispatch", "_cli")),
+        ("ops", ("layers", "optim", "train", "io", "testing", "_cli", "__main__")),
+        ("layers", ("optim", "train", "compat", "testing", "_cli", "__main__")),
+        ("compat", ("layers", "optim", "train", "testing", "_cli", "__main__")),
+        ("testing", ("layers", "optim", "train", "_cli", "__main__")),
     ],
 )
 def test_imports_point_one_way(room, forbidden):

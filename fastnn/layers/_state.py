@@ -1,4 +1,4 @@
-"""Fitting a state dict to the arrays it is for, shared by layers and optimisers."""
+"""What layers and optimisers have besides their functions: states that are taken over."""
 
 from __future__ import annotations
 
@@ -37,3 +37,13 @@ def _check_one(what: str, name: str, target: Array, value: Array) -> None:
         raise DtypeError(
             f"{what}: state has {name} of dtype {value.dtype}; it must be {target.dtype}"
         )
+
+
+def generators(model: Any) -> list[np.random.Generator]:
+    """The random generators of a layer and all its children, each once."""
+    found: dict[int, np.random.Generator] = {}
+    for _, layer in model._walk():
+        source = getattr(layer, "_rng", None)
+        if isinstance(source, np.random.Generator):
+            found[id(source)] = source
+    return list(found.values())

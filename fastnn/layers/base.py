@@ -173,7 +173,11 @@ class Layer(ABC):
                 f"{type(self).__name__}: backward has nothing saved; each backward needs its own "
                 "forward before it, in training mode or with save=True"
             )
-        return self._backward(self._contexts.pop(), dy, input_grad)
+        context = self._contexts.pop()
+        watch = backward_watcher.get()
+        if watch is not None:
+            return watch(self, context, dy, input_grad)
+        return self._backward(context, dy, input_grad)
 
     def drop_context(self) -> None:
         """Free what `forward` saved, here and in all children."""
@@ -287,6 +291,11 @@ watcher: ContextVar[Callable[[Layer, Array, bool], tuple[Array, Any]] | None] = 
     "fastnn_watcher", default=None
 )
 """What calls ``layer._forward(x, save)`` in place of `Layer.forward`, to see every layer run."""
+
+backward_watcher: ContextVar[Callable[[Layer, Any, Array, bool], Array | None] | None] = ContextVar(
+    "fastnn_backward_watcher", default=None
+)
+"""What calls ``layer._backward(context, dy, input_grad)``, to see or change every gradient."""
 
 
 class OpLayer(Layer):
