@@ -31,16 +31,18 @@ from fastnn.errors import (
 )
 
 if TYPE_CHECKING:
+    from fastnn import datasets as datasets
     from fastnn import io as io
     from fastnn import layers as layers
     from fastnn import optim as optim
+    from fastnn import plot as plot
     from fastnn import testing as testing
     from fastnn._info import show_config as show_config
     from fastnn.ops import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-_LAZY_MODULES = ("io", "layers", "optim", "testing")
+_LAZY_MODULES = ("datasets", "io", "layers", "optim", "plot", "testing")
 
 __all__ = [
     "Context",
