@@ -18,7 +18,6 @@ from fastnn._files import check_readable
 from fastnn.datasets._find import PathLike
 from fastnn.errors import OptionError, ShapeError, StateError
 from fastnn.io import _hdf5
-from fastnn.io._rules import LIMIT
 from fastnn.layers.base import RandomSource, generator
 
 _END = object()
@@ -251,7 +250,8 @@ class H5Batches(_Batching):
             raise OptionError("H5Batches: names is empty; there must be one")
         buffer = _check.whole("H5Batches", "buffer", buffer, 1)
         check_readable(self._where, path, 1 << 62)
-        with self._opened() as datasets:
+        with self._opened() as found:
+            datasets = found.values()
             shapes = [d.shape for d in datasets]
             if any(not s or s[0] != shapes[0][0] for s in shapes):
                 raise ShapeError(
@@ -272,21 +272,13 @@ class H5Batches(_Batching):
 
     def _opened(self) -> Any:
         """The datasets of the open file, checked."""
-        import contextlib
-
-        @contextlib.contextmanager
-        def opened() -> Iterator[list[Any]]:
-            with _hdf5.opened(self._where, self._path, self._names) as found:
-                for name, dataset in found.items():
-                    _hdf5.check_chunks(f"{self._where}, dataset {name!r}", dataset, LIMIT)
-                yield list(found.values())
-
-        return opened()
+        return _hdf5.opened(self._where, self._path, self._names)
 
     def _batches(self, seed: Any) -> Iterator[Any]:
         rest: list[Array] | None = None
-        with self._opened() as datasets:
-            for pool in self._pools(datasets, seed):
+        with self._opened() as found:
+            readers = [_hdf5.Reader(f"{self._where}, {n!r}", d) for n, d in found.items()]
+            for pool in self._pools(readers, seed):
                 held = pool if rest is None else _joined(rest, pool)
                 whole = len(held[0]) // self.batch_size * self.batch_size
                 for start in range(0, whole, self.batch_size):
@@ -296,7 +288,7 @@ class H5Batches(_Batching):
         if rest is not None and len(rest[0]) and not self.drop_last:
             yield self._cut(rest, 0, len(rest[0]))
 
-    def _pools(self, datasets: list[Any], seed: Any) -> Iterator[list[Array]]:
+    def _pools(self, readers: list[_hdf5.Reader], seed: Any) -> Iterator[list[Array]]:
         """Read groups of blocks, their order and that of the rows in each group drawn."""
         starts = np.arange(0, self.rows, self._block)
         rng = None if seed is None else np.random.default_rng(seed)
@@ -308,11 +300,9 @@ class H5Batches(_Batching):
             ends = np.cumsum(sizes)
             order = None if rng is None else rng.permutation(ends[-1])
             pool = []
-            for dataset in datasets:
-                native = dataset.dtype.newbyteorder("=")
-                rows = np.empty((ends[-1], *dataset.shape[1:]), native)
-                for start, size, end in zip(group, sizes, ends, strict=True):
-                    rows[end - size : end] = dataset[start : start + size]
+            for reader in readers:
+                blocks = [reader.rows(b, b + n) for b, n in zip(group, sizes, strict=True)]
+                rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
                 pool.append(rows if order is None else rows.take(order, axis=0))
             yield pool
 

@@ -50,8 +50,8 @@ def load_keras(model: Layer, path: str | os.PathLike[str], *, limit: int = LIMIT
     The k-th of our `Linear` layers takes the weights of Keras's k-th Dense, and so on for
     convolutions (also transposed), batch, layer and group normalisation, Embedding, SimpleRNN, LSTM
     and GRU (also inside Bidirectional; our layer k of several takes Keras's k-th). Matrices,
-    filters and gates are put into our order. A Linear after a `Flatten` of images gets its columns in
-    the order N C H W, as Keras flattens N H W C.
+    filters and gates are put into our order. Keras flattens N H W C: the columns of a Linear after
+    a `Flatten` of images are put into the order C H W.
 
     Parameters
     ----------
@@ -237,5 +237,5 @@ def _check_cell(file: _File, layer: Any, arrays: list[Array]) -> None:
         shapes = ", ".join(str(a.shape) for a in arrays)
         raise FileError(
             f"{file.where} has a recurrent layer of {shapes} for {layer}; it must have two "
-            f"matrices and a bias of {rows} columns, the bias with two rows for reset_after=True alone"
+            f"matrices and a bias of {rows} columns, two rows of them for reset_after=True alone"
         )
