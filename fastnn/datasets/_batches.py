@@ -82,14 +82,8 @@ def _ahead(batches: Iterator[Any], count: int) -> Iterator[Any]:
     """`batches`, up to `count` of them made ahead by a thread that ends with the iteration."""
     owner = os.getpid()
     pool = ThreadPoolExecutor(1, "fastnn-batches")
-    waiting = deque(pool.submit(next, batches, _END) for _ in range(count))
-    return _handed_out(batches, pool, waiting, owner)
-
-
-def _handed_out(
-    batches: Iterator[Any], pool: ThreadPoolExecutor, waiting: deque[Any], owner: int
-) -> Iterator[Any]:
     try:
+        waiting = deque(pool.submit(next, batches, _END) for _ in range(count))
         while True:
             if os.getpid() != owner:
                 raise StateError(

@@ -8,6 +8,7 @@ import math
 import os
 import tarfile
 import zlib
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from fastnn._extras import need
 from fastnn._files import check_readable, check_size
+from fastnn.datasets import _matlab
 from fastnn.datasets._find import PathLike
 from fastnn.errors import FileError, ShapeError
 from fastnn.io import _hdf5, _npz
@@ -186,7 +188,7 @@ def read_npz(path: PathLike, *, limit: int = LIMIT) -> dict[str, Array]:
 
 
 def read_mat(path: PathLike, *, limit: int = LIMIT) -> dict[str, Array]:
-    """Read the numeric arrays of a MATLAB file of version 4, 6 or 7, through SciPy.
+    """Read the numeric arrays of a MATLAB file of version 5 to 7, packed or not.
 
     Parameters
     ----------
@@ -198,54 +200,18 @@ def read_mat(path: PathLike, *, limit: int = LIMIT) -> dict[str, Array]:
     Returns
     -------
     dict
-        Arrays by name, two axes or more each; text, cells, structures and the like are left out.
+        Arrays by name, two axes or more each, in Fortran order; logical ones are bool. Text, cells,
+        structures, objects and sparse arrays are left out.
 
     Raises
     ------
     FileError
-        If the file is not of these versions, is damaged, or is over `limit`. MATLAB's version 7.3
-        is HDF5: `read_h5`.
-    OptionError
-        If SciPy is not installed.
+        If the file is not of these versions, is damaged, has complex numbers, or is over `limit`.
+        MATLAB's version 7.3 is HDF5: `read_h5`.
     """
     where = _open("read_mat", path, limit)
-    matlab = need("read_mat", "scipy.io", "scipy", "scipy")
-    try:
-        _check_packed(where, path, limit)
-        numeric = [entry for entry in matlab.whosmat(path) if entry[2] in _MATLAB]
-        size = sum(math.prod(shape) * _MATLAB[kind] for _, shape, kind in numeric)
-        check_size(where, "its arrays have", size, limit)
-        loaded = matlab.loadmat(path, variable_names=[name for name, _, _ in numeric])
-    except FileError:
-        raise
-    except Exception as err:  # SciPy has no error of its own for a damaged file
-        raise FileError(f"{where}: {err}; it must be a whole MATLAB file up to v7") from err
-    found = {name: np.asarray(loaded[name]) for name, _, _ in numeric if name in loaded}
-    return {n: a.astype(a.dtype.newbyteorder("="), copy=False) for n, a in found.items()}
-
-
-_MATLAB = {"double": 8, "single": 4, "logical": 1} | {
-    f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)
-}
-"""MATLAB's numeric classes and the bytes of an element."""
-
-
-def _check_packed(where: str, path: PathLike, limit: int) -> None:
-    """Raise if what is packed in a version 7 file has over `limit` bytes, unpacking in pieces."""
-    total = 0
     with open(path, "rb") as file:
-        order = {b"IM": "little", b"MI": "big"}.get(file.read(128)[126:])
-        while order is not None and len(tag := file.read(8)) == 8:
-            kind = int.from_bytes(tag[:4], order)  # type: ignore[arg-type]
-            size = int.from_bytes(tag[4:], order)  # type: ignore[arg-type]
-            if kind != 15:  # packed by zlib
-                file.seek(size, os.SEEK_CUR)
-                continue
-            stream, packed = zlib.decompressobj(), file.read(size)
-            while packed and not stream.eof:
-                total += len(stream.decompress(packed, _PIECE))
-                packed = stream.unconsumed_tail
-                check_size(where, "it unpacks to at least", total, limit)
+        return _matlab.read(where, file, limit)
 
 
 def read_h5(
@@ -375,23 +341,22 @@ def read_jpegs(data: Array, offsets: Array, *, limit: int = LIMIT) -> Array:
         return pillow.open(raw, formats=("JPEG",))
 
     def unpack(index: int) -> None:
-        with image(index) as opened:
-            if opened.size != (width, height):
-                raise ValueError(f"its size is {opened.size}, not {(width, height)}")
-            images[index] = np.asarray(opened.convert("RGB")).transpose(2, 0, 1)
+        try:
+            with image(index) as opened:
+                if opened.size != (width, height):
+                    raise ValueError(f"its size is {opened.size}, not {(width, height)}")
+                images[index] = np.asarray(opened.convert("RGB")).transpose(2, 0, 1)
+        except Exception as err:  # Pillow's decoders raise many kinds
+            raise FileError(f"read_jpegs: image {index}: {err}; it must be a whole JPEG") from err
 
-    index = 0
     try:
         with image(0) as first:
             width, height = first.size
-        count = len(ends) - 1
-        check_size("read_jpegs", "the images have", count * 3 * height * width, limit)
-        images = np.empty((count, 3, height, width), np.uint8)
-        with ThreadPoolExecutor(2) as pool:
-            for index, _ in enumerate(pool.map(unpack, range(count), chunksize=64)):  # noqa: B007
-                pass
-    except FileError:
-        raise
-    except Exception as err:  # Pillow's decoders raise many kinds
-        raise FileError(f"read_jpegs: image {index}: {err}; it must be a whole JPEG") from err
+    except Exception as err:
+        raise FileError(f"read_jpegs: image 0: {err}; it must be a whole JPEG") from err
+    count = len(ends) - 1
+    check_size("read_jpegs", "the images have", count * 3 * height * width, limit)
+    images = np.empty((count, 3, height, width), np.uint8)
+    with ThreadPoolExecutor(2) as pool:
+        deque(pool.map(unpack, range(count)), maxlen=0)
     return images

@@ -143,7 +143,7 @@ def _check_labels(what: str, x: Array, y: Array, classes: int) -> None:
 def _scaled(what: str, x: Array, dtype: Any) -> Array:
     """Bytes as they are, or as floats from 0 to 1."""
     try:
-        found = np.dtype(dtype)
+        found = np.dtype(dtype if dtype is not None else "none")
     except TypeError as err:
         raise DtypeError(f"{what}: dtype={dtype!r}; it must be uint8, float32 or float64") from err
     if found == np.uint8:
@@ -281,8 +281,6 @@ def ex3data1(path: PathLike | None = None) -> Labelled:
     ------
     FileError
         If the file is not there, the text says where it was looked for, or is damaged.
-    OptionError
-        If SciPy is not installed.
     """
     file = find("ex3data1", path, ("ex3data1.mat", "ex3data1_rebuilt.mat"), ("ex3",))
     arrays, where = _formats.read_mat(file), f"ex3data1: {file}"
