@@ -31,12 +31,14 @@ from fastnn.errors import (
 )
 
 if TYPE_CHECKING:
+    from fastnn import datasets as datasets
     from fastnn import init as init
     from fastnn import inspect as inspect
     from fastnn import io as io
     from fastnn import layers as layers
     from fastnn import metrics as metrics
     from fastnn import optim as optim
+    from fastnn import plot as plot
     from fastnn import testing as testing
     from fastnn import train as train
     from fastnn._info import show_config as show_config
@@ -44,7 +46,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LAZY_MODULES = ("init", "inspect", "io", "layers", "metrics", "optim", "testing", "train")
+_LAZY_MODULES = (
+    "datasets", "init", "inspect", "io", "layers", "metrics", "optim", "plot", "testing", "train",
+)  # fmt: skip
 
 __all__ = [
     "Context",

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from fastnn.errors import OptionError
+from fastnn import _extras
 
 T = TypeVar("T")
 
 
 def need(module: str, distribution: str, command: str) -> Any:
     """Import `module`, or say which package `command` lacks and how to install it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise OptionError(
-            f"{command} needs {distribution}; install it with: "
-            f'pip install "fastnn-layers[{command}]"'
-        ) from error
+    return _extras.need(command, module, distribution, command)
 
 
 def progress(items: Iterable[T], text: str, total: int | None = None) -> Iterable[T]:
