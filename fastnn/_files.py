@@ -37,6 +37,15 @@ def replacing(what: str, path: str | os.PathLike[str], suffix: str = ".tmp") -> 
         _sync(folder)
 
 
+def write_text(what: str, path: str | os.PathLike[str], text: str) -> None:
+    """Write a small text file, whole or not at all."""
+    with (
+        replacing(what, path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write(text)
+
+
 def _mode(what: str, target: str) -> int | None:
     """The permissions of the file at `target`, None if there is none."""
     try:

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
+from fastnn._files import write_text
 from fastnn.errors import OptionError
-from fastnn.train._files import written_whole
 
 _HIGH = ("accuracy", "precision", "recall", "f1", "r2")
 
@@ -109,9 +109,9 @@ class History(Mapping[str, list[float]]):
         text = os.fspath(path)
         if text.endswith(".csv"):
             lines = [["epoch", *self.data], *([str(i + 1), *row] for i, row in self._rows(repr))]
-            written_whole(path, "".join(",".join(line) + "\n" for line in lines))
+            write_text("History.save", path, "".join(",".join(line) + "\n" for line in lines))
         elif text.endswith(".json"):
-            written_whole(path, self.to_json() + "\n")
+            write_text("History.save", path, self.to_json() + "\n")
         else:
             raise OptionError(f"History.save: {text}; it must end in .csv or .json")
 
