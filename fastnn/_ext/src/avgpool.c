@@ -23,8 +23,12 @@ static inline T divisor(const windows *v, span h, span w) {
 
 static inline T average(const windows *v, const T *plane, span h, span w) {
     double sum = 0;
-    for (idx i = h.first; i < h.last; ++i)
-        sum += row_sum(plane + i * v->cols.size + w.first, w.last - w.first);
+    idx width = v->cols.size;
+    if (w.last - w.first == width)
+        sum = row_sum(plane + h.first * width, (h.last - h.first) * width);
+    else
+        for (idx i = h.first; i < h.last; ++i)
+            sum += row_sum(plane + i * v->cols.size + w.first, w.last - w.first);
     return (T)(sum / (double)divisor(v, h, w));
 }
 

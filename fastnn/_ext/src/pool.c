@@ -143,9 +143,10 @@ static int run(plan *it, int back, fastnn_task task, double nanoseconds) {
 
 /* -- forward --------------------------------------------------------------------------------- */
 
-/* One cell of each window against the best so far. A NaN beats what is none. */
-static inline void contest(vec value, ivec cell, vec *best, ivec *winner) {
-    ivec take = ~(value <= *best) & (*best == *best);
+/* One cell of each window against the best so far. A NaN beats what is none; where there are no
+ * NaNs, not asking takes half the time. */
+static inline void contest(vec value, ivec cell, vec *best, ivec *winner, const int nans) {
+    ivec take = nans ? ~(value <= *best) & (*best == *best) : value > *best;
     *best = select(take, value, *best);
     *winner = (take & cell) | (~take & *winner);
 }
@@ -158,16 +159,17 @@ static inline void put_offset(void *offset, idx i, ivec winner, int small) {
 }
 
 /* `size` windows whose cells are at x[i + distance], two vectors of them at a time. */
-static inline __attribute__((always_inline)) void
-play(const T *x, const idx *distance, idx n, idx size, T *y, void *offset, const int small) {
+static inline __attribute__((always_inline)) void play(const T *x, const idx *distance, idx n,
+                                                       idx size, T *y, void *offset,
+                                                       const int small, const int nans) {
     for (idx i = 0; i < size; i += 2 * VL) {
         vec b0 = load(x + i + distance[0]), b1 = load(x + i + VL + distance[0]);
         ivec w0 = {0}, w1 = {0}, cell = {0};
         for (idx c = 1; c < n; ++c) {
             const T *from = x + i + distance[c];
             cell += 1;
-            contest(load(from), cell, &b0, &w0);
-            contest(load(from + VL), cell, &b1, &w1);
+            contest(load(from), cell, &b0, &w0, nans);
+            contest(load(from + VL), cell, &b1, &w1, nans);
         }
         store(y + i, b0);
         store(y + i + VL, b1);
@@ -185,8 +187,8 @@ static inline void play_pairs(const pool *v, const T *x, idx size, T *y, uint8_t
         ivec winner = {0};
         for (idx r = 0; r < v->R; ++r) {
             const T *row = x + r * v->dh * v->W + 2 * at;
-            if (r) contest(evens(row), (ivec){0} + (I)(2 * r), &best, &winner);
-            contest(odds(row), (ivec){0} + (I)(2 * r + 1), &best, &winner);
+            if (r) contest(evens(row), (ivec){0} + (I)(2 * r), &best, &winner, 1);
+            contest(odds(row), (ivec){0} + (I)(2 * r + 1), &best, &winner, 1);
         }
         store(y + at, best);
         if (offset) put_offset(offset, at, winner, 1);
@@ -201,16 +203,21 @@ static int32_t first_cell(const pool *v, idx p, idx q) {
     return none ? -1 : (int32_t)(r * v->S + s);
 }
 
+static int any_lane(ivec found) {
+    I any = 0;
+    for (idx j = 0; j < VL; ++j) any |= found[j];
+    return any != 0;
+}
+
 /* Cells outside are -inf too, and one of them may have come first. */
 static void mend(const plan *it, const T *y, void *offset, idx p, idx rows) {
     const pool *v = &it->v;
     idx size = rows * v->Q, i = 0;
     ivec found = {0};
-    T any = 0;
     for (; i + VL <= size; i += VL) found |= load(y + i) == splat(-(T)INFINITY);
-    for (idx j = 0; j < VL; ++j) any += found[j] ? 1 : 0;
-    for (; i < size; ++i) any += y[i] == -(T)INFINITY;
-    for (i = 0; any > 0 && i < size; ++i)
+    int any = any_lane(found);
+    for (; i < size; ++i) any |= y[i] == -(T)INFINITY;
+    for (i = 0; any && i < size; ++i)
         if (y[i] == -(T)INFINITY) {
             int32_t cell = first_cell(v, p + i / v->Q, i % v->Q);
             if (it->small)
@@ -235,19 +242,28 @@ static void put_index(const plan *it, const void *offset, idx p, idx rows, int64
         }
 }
 
-/* to[i .. i+n) = from[j .. j+n), bytes or words. */
-static inline void copy_offsets(void *to, idx i, const void *from, idx j, idx n, int small) {
-    if (small && n >= VL) {
+/* to[i .. i+n) = from[j .. j+n), bytes or words; whole vectors where `room` allows. */
+static inline void copy_offsets(void *to, idx i, const void *from, idx j, idx n, idx room,
+                                int small) {
+    idx k = 0;
+    if (small) {
         uint8_t *t = (uint8_t *)to + i;
         const uint8_t *f = (const uint8_t *)from + j;
-        for (idx k = 0; k < n; k += VL) {
-            idx at = least(k, n - VL); /* the last vector goes back a bit */
-            *(bytesu *)(t + at) = *(const bytesu *)(f + at);
-        }
-    } else if (small)
-        for (idx k = 0; k < n; ++k) ((uint8_t *)to)[i + k] = ((const uint8_t *)from)[j + k];
-    else
-        for (idx k = 0; k < n; ++k) ((int32_t *)to)[i + k] = ((const int32_t *)from)[j + k];
+        for (; k < n && k + VL <= room; k += VL) *(bytesu *)(t + k) = *(const bytesu *)(f + k);
+        for (; k < n; ++k) t[k] = f[k];
+    } else
+        for (; k < n; ++k) ((int32_t *)to)[i + k] = ((const int32_t *)from)[j + k];
+}
+
+/* Also true if there is one in what is left of another band: that only costs time. */
+static int any_nan(const T *x, idx size) {
+    ivec f0 = {0}, f1 = {0};
+    for (idx i = 0; i < size; i += 2 * VL) {
+        vec v0 = load(x + i), v1 = load(x + i + VL);
+        f0 |= v0 != v0;
+        f1 |= v1 != v1;
+    }
+    return any_lane(f0 | f1);
 }
 
 /* Rows p .. p + rows - 1 of a plane by way of its phases. */
@@ -262,15 +278,21 @@ static void forward_band(const plan *it, const memory *m, idx plane, idx p, idx 
             pack(to, rows + it->up, it->pitch, x, v->W, v->H, v->W, p * v->sh - v->top + a, v->sh,
                  b - v->left, v->sw, -(T)INFINITY, end);
     idx n = cells(v), size = flat(it, rows);
-    if (!offset)
-        play(m->many, it->distance, n, size, m->few, NULL, 1);
+    void *offsets = offset ? m->offset : NULL;
+    if (any_nan(m->many, phases(it) * phase_size(it)))
+        if (it->small)
+            play(m->many, it->distance, n, size, m->few, offsets, 1, 1);
+        else
+            play(m->many, it->distance, n, size, m->few, offsets, 0, 1);
     else if (it->small)
-        play(m->many, it->distance, n, size, m->few, m->offset, 1);
+        play(m->many, it->distance, n, size, m->few, offsets, 1, 0);
     else
-        play(m->many, it->distance, n, size, m->few, m->offset, 0);
+        play(m->many, it->distance, n, size, m->few, offsets, 0, 0);
     for (idx r = 0; r < rows; ++r) {
         copy(y + r * v->Q, m->few + r * it->pitch, v->Q, (rows - r) * v->Q);
-        if (offset) copy_offsets(offset, r * v->Q, m->offset, r * it->pitch, v->Q, it->small);
+        if (offset)
+            copy_offsets(offset, r * v->Q, m->offset, r * it->pitch, v->Q, (rows - r) * v->Q,
+                         it->small);
     }
     if (offset && it->borders) mend(it, y, offset, p, rows);
 }
@@ -347,31 +369,35 @@ static void collect(T *dx, const T *dy, const I *winner, const idx *distance, co
     }
 }
 
-/* to[0 .. n) = winners from offset i on. */
-static void pack_winners(const plan *it, I *to, idx i, idx n) {
+/* to[0 .. n) = winners from offset i on; whole vectors of bytes, as far as there are offsets. */
+static inline void pack_winners(const plan *it, I *to, idx i, idx n) {
     const uint8_t *small = (const uint8_t *)it->v.offset + i;
     const int32_t *large = (const int32_t *)it->v.offset + i;
-    idx j = 0;
-    if (it->small && n >= VL)
-        for (; j < n; j += VL) {
-            idx at = least(j, n - VL); /* the last vector goes back a bit */
-            *(ivecu *)(to + at) = widened(small + at);
-        }
+    idx j = 0, room = it->v.planes * it->v.P * it->v.Q - i;
+    for (; it->small && j < n && j + VL <= room; j += VL) *(ivecu *)(to + j) = widened(small + j);
     for (; j < n; ++j) to[j] = it->small ? small[j] : large[j];
 }
 
-/* dy and winners around a band of dx, with nobody's windows between the rows. */
+static inline void nobody(I *to, idx n) {
+    for (idx i = 0; i < n; i += VL) *(ivecu *)(to + i) = (ivec){0} - 1;
+}
+
+/* dy and winners around a band of dx, with nobody's windows between the rows. Each row comes over
+ * what the row before it wrote too much. */
 static void pack_windows(const plan *it, const memory *m, idx plane, idx i0, idx rows) {
     const pool *v = &it->v;
-    idx size = (rows + it->up + 1) * it->pitch;
-    for (idx i = 0; i < size; i += VL) *(ivecu *)(m->winner + i) = (ivec){0} - 1;
-    for (idx k = 0; k < rows + it->up; ++k) {
-        idx p = i0 - it->up + k, to = k * it->pitch + it->across;
-        if (p < 0 || p >= v->P) continue;
-        idx from = (plane * v->P + p) * v->Q;
-        copy(m->few + to, (const T *)v->dy + from, v->Q, v->planes * v->P * v->Q - from);
-        pack_winners(it, m->winner + to, from, v->Q);
+    idx from = (plane * v->P + i0 - it->up) * v->Q, all = v->planes * v->P * v->Q;
+    for (idx k = 0; k < rows + it->up; ++k, from += v->Q) {
+        idx p = i0 - it->up + k, to = k * it->pitch;
+        if (p < 0 || p >= v->P) {
+            nobody(m->winner + to, it->pitch);
+            continue;
+        }
+        nobody(m->winner + to, it->across);
+        copy(m->few + to + it->across, (const T *)v->dy + from, v->Q, all - from);
+        pack_winners(it, m->winner + to + it->across, from, v->Q);
     }
+    nobody(m->winner + (rows + it->up) * it->pitch, it->pitch + VL);
 }
 
 /* A row of dx from a row of its phases, `size` apart; what is in none of them is 0. With stride 2
@@ -415,8 +441,9 @@ static void backward_band(const plan *it, const memory *m, idx plane, idx i0, id
         collect(m->many + f * size, m->few, m->winner, distance, cell, n, size);
     }
     idx last = least(v->H, (i0 + rows) * v->sh - v->top);
-    for (idx h = most(0, i0 * v->sh - v->top); h < last; ++h) {
-        idx i = (h + v->top) / v->sh - i0, a = (h + v->top) % v->sh;
+    idx h = most(0, i0 * v->sh - v->top), a = (h + v->top) % v->sh, i = (h + v->top) / v->sh - i0;
+    for (; h < last; ++h, ++a) {
+        if (a == v->sh) a = 0, ++i;
         T *dx = (T *)v->dx + (plane * v->H + h) * v->W;
         if (a >= it->phases_h)
             memset(dx, 0, (size_t)v->W * sizeof(T));
