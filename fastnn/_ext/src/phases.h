@@ -63,20 +63,10 @@ static inline void copy(T *to, const T *from, idx n, idx room) {
     for (; i < n; ++i) to[i] = from[i];
 }
 
-/* from[0], from[step], ... in a vector, `pad` from the n-th on; reads up to `end` at the most. */
-static inline vec take(const T *from, idx step, idx n, vec pad, const T *end) {
-    vec v = pad;
-    if (step == 1 && end - from >= VL)
-        v = load(from);
-    else if (step == 2 && end - from >= 2 * VL)
-        v = evens(from);
-    else
-        for (idx j = 0; j < least(n, VL); ++j) v[j] = from[j * step];
-    return n >= VL ? v : select(COUNT < (I)n, v, pad);
-}
-
-static inline void pack_rows(T *to, idx rows, idx pitch, const T *from, idx stride, idx H, idx W,
-                             idx h0, idx sh, idx w0, const idx sw, T outside, const T *end) {
+static inline __attribute__((always_inline)) void pack_rows(T *to, idx rows, idx pitch,
+                                                            const T *from, idx stride, idx H, idx W,
+                                                            idx h0, idx sh, idx w0, const idx sw,
+                                                            T outside, const T *end) {
     idx lo, hi;
     vec pad = splat(outside);
     steps_inside(w0, sw, W, pitch, &lo, &hi);
@@ -86,8 +76,11 @@ static inline void pack_rows(T *to, idx rows, idx pitch, const T *from, idx stri
         for (; j < first; j += VL) store(to + j, pad);
         if (first == pitch) continue;
         const T *row = from + h * stride + w0;
-        for (j = lo; j < hi; j += VL) store(to + j, take(row + j * sw, sw, hi - j, pad, end));
-        for (; j < pitch; j += VL) store(to + j, pad);
+        j = lo;
+        if (sw <= 2 && end - row >= sw * (hi + VL))
+            for (; j < hi; j += VL) store(to + j, sw == 1 ? load(row + j) : evens(row + 2 * j));
+        for (; j < hi; ++j) to[j] = row[j * sw];
+        for (j = hi; j < pitch; j += VL) store(to + j, pad);
     }
 }
 
