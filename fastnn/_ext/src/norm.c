@@ -6,7 +6,8 @@
 
 #include <math.h>
 
-enum { COLUMNS = 32 };
+enum { COLUMNS = 128 };
+enum { LONG_ROW = 512 }; /* rows with statistics of their own, while they are in the first cache */
 
 typedef fastnn_norm_args norm;
 
@@ -27,9 +28,28 @@ static inline const T *row_of(const norm *v, const void *x, idx n, idx c) {
     return (const T *)x + (n * v->c + c) * v->l;
 }
 
+/* Statistics of a channel from those of its rows, each two-pass, so that x is read from memory
+ * once: Chan, Golub, LeVeque (see sums.h), equation 2.1. */
+static void combine_rows(const norm *v, idx c) {
+    double mean = 0, squares = 0, size = (double)v->l;
+    for (idx n = 0; n < v->n; ++n) {
+        const T *x = row_of(v, v->x, n, c);
+        double row_mean = row_sum(x, v->l) / size, before = size * (double)n;
+        moments rest = {0, 0};
+        row_moments(x, v->l, split(row_mean), &rest);
+        double row_squares = size * corrected(&rest, size, &row_mean), apart = row_mean - mean;
+        mean += apart / (double)(n + 1);
+        squares += row_squares + apart * apart * size * (before / (before + size));
+    }
+    v->mean[c] = mean;
+    v->var[c] = squares / count(v);
+}
+
 static void forward_channel(void *ctx, idx c, int slot) {
     const norm *v = ctx;
-    if (v->training) {
+    if (v->training && v->l >= LONG_ROW) {
+        combine_rows(v, c);
+    } else if (v->training) {
         double sum = 0;
         for (idx n = 0; n < v->n; ++n) sum += row_sum(row_of(v, v->x, n, c), v->l);
         v->mean[c] = sum / count(v);

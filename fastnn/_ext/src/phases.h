@@ -7,16 +7,6 @@
 
 #include "simd.h"
 
-/* 0, 1, 2 ... in a vector. */
-#if VB * 8 / FASTNN_BITS == 2
-#define COUNT ((ivec){0, 1})
-#elif VB * 8 / FASTNN_BITS == 4
-#define COUNT ((ivec){0, 1, 2, 3})
-#elif VB * 8 / FASTNN_BITS == 8
-#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7})
-#else
-#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
-#endif
 #if VB * 8 / FASTNN_BITS == 2
 #define ODDS 1, 3
 #define LOW 0, 2
