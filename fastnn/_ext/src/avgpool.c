@@ -142,9 +142,10 @@ static void forward_task(void *ctx, idx task, int slot) {
                 if (alike) from = 0, to = cols->steps;
                 T inner = divisor(v, h, (span){0, cols->taps, cols->taps});
                 for (idx q = from; q < to; ++q) y[q] = sum[q] / inner;
-                for (idx q = 0; q < cols->steps; q = q + 1 == from ? to : q + 1)
-                    if (q < from || q >= to)
-                        y[q] = sum[q] / divisor(v, h, window(cols, q, v->padding_counts));
+                for (idx q = 0; q < from; ++q)
+                    y[q] = sum[q] / divisor(v, h, window(cols, q, v->padding_counts));
+                for (idx q = to; q < cols->steps; ++q)
+                    y[q] = sum[q] / divisor(v, h, window(cols, q, v->padding_counts));
             }
         }
 }
