@@ -35,8 +35,9 @@ static inline idx first_of(const T *row, T value) {
     return i;
 }
 
-static void max_task(void *ctx, idx plane, int slot) {
-    const windows *v = ctx;
+enum { TASK = 16384 }; /* numbers of a task that takes several planes */
+
+static void max_plane(const windows *v, idx plane) {
     const fastnn_axis *rows = &v->rows, *cols = &v->cols;
     const T *x = (const T *)v->x + plane * rows->size * cols->size;
     idx at = plane * rows->steps * cols->steps;
@@ -44,6 +45,13 @@ static void max_task(void *ctx, idx plane, int slot) {
         span h = window(rows, p, 0);
         for (idx q = 0; q < cols->steps; ++q, ++at) {
             span w = window(cols, q, 0);
+            if (w.first == 0 && w.last == cols->size) { /* all of its rows in one */
+                const T *cells = x + h.first * cols->size;
+                T best = row_best(cells, (h.last - h.first) * cols->size);
+                ((T *)v->y)[at] = best;
+                if (v->index) v->index[at] = h.first * cols->size + first_of(cells, best);
+                continue;
+            }
             idx winner = h.first;
             T best = row_best(x + winner * cols->size + w.first, w.last - w.first);
             for (idx i = h.first + 1; i < h.last; ++i) {
@@ -55,16 +63,25 @@ static void max_task(void *ctx, idx plane, int slot) {
             if (v->index) v->index[at] = winner + first_of(x + winner, best);
         }
     }
+}
+
+static void max_task(void *ctx, idx task, int slot) {
+    const windows *v = ctx;
+    idx some = most(1, TASK / (v->rows.size * v->cols.size));
+    for (idx plane = task * some; plane < least((task + 1) * some, v->planes); ++plane)
+        max_plane(v, plane);
     (void)slot;
 }
 
 int FN(window_max)(const windows *v) {
     double cells = (double)v->planes * (double)(v->rows.size * v->cols.size);
-    return fastnn_parallel_for(v->planes, max_task, (void *)v, v->threads, cells / 2);
+    return fastnn_parallel_for(ceil_div(v->planes, most(1, TASK / (v->rows.size * v->cols.size))),
+                               max_task, (void *)v, v->threads, cells / 2);
 }
 
-static void scatter_task(void *ctx, idx plane, int slot) {
-    const places *v = ctx;
+static inline idx planes_per_task(const places *v) { return most(1, TASK / (v->few + v->many)); }
+
+static void scatter_plane(const places *v, idx plane) {
     const T *from = (const T *)v->from + plane * v->few;
     const int64_t *place = v->place + plane * v->few;
     T *to = (T *)v->to + plane * v->many;
@@ -73,24 +90,39 @@ static void scatter_task(void *ctx, idx plane, int slot) {
         for (idx i = 0; i < v->few; ++i) to[place[i]] += from[i];
     else
         for (idx i = 0; i < v->few; ++i) to[place[i]] = from[i];
+}
+
+static void scatter_task(void *ctx, idx task, int slot) {
+    const places *v = ctx;
+    idx some = planes_per_task(v);
+    for (idx plane = task * some; plane < least((task + 1) * some, v->planes); ++plane)
+        scatter_plane(v, plane);
     (void)slot;
 }
 
 int FN(places_scatter)(const places *v) {
     double work = (double)v->planes * (double)(v->many + 4 * v->few);
-    return fastnn_parallel_for(v->planes, scatter_task, (void *)v, v->threads, work / 4);
+    return fastnn_parallel_for(ceil_div(v->planes, planes_per_task(v)), scatter_task, (void *)v,
+                               v->threads, work / 4);
 }
 
-static void gather_task(void *ctx, idx plane, int slot) {
-    const places *v = ctx;
+static void gather_plane(const places *v, idx plane) {
     const T *from = (const T *)v->from + plane * v->many;
     const int64_t *place = v->place + plane * v->few;
     T *to = (T *)v->to + plane * v->few;
     for (idx i = 0; i < v->few; ++i) to[i] = from[place[i]];
+}
+
+static void gather_task(void *ctx, idx task, int slot) {
+    const places *v = ctx;
+    idx some = planes_per_task(v);
+    for (idx plane = task * some; plane < least((task + 1) * some, v->planes); ++plane)
+        gather_plane(v, plane);
     (void)slot;
 }
 
 int FN(places_gather)(const places *v) {
     double work = (double)v->planes * (double)v->few;
-    return fastnn_parallel_for(v->planes, gather_task, (void *)v, v->threads, work);
+    return fastnn_parallel_for(ceil_div(v->planes, planes_per_task(v)), gather_task, (void *)v,
+                               v->threads, work);
 }

@@ -42,8 +42,44 @@ static inline idx planes_per_task(const windows *v) {
     return most(1, TASK / (v->rows.size * v->cols.size));
 }
 
+/* What works with one row of sums per thread. */
+typedef struct {
+    const windows *v;
+    T *lines;
+} lined;
+
+static inline T *line_of(const lined *f, int slot) {
+    return f->lines + (idx)slot * round_up(f->v->cols.size, 64);
+}
+
+static int with_lines(const windows *v, fastnn_task task, double work) {
+    idx size = round_up(v->cols.size, 64) * (idx)sizeof(T);
+    lined f = {v, fastnn_scratch((size_t)v->threads * (size_t)size)};
+    if (!f.lines) return FASTNN_NOMEM;
+    int status =
+        fastnn_parallel_for(ceil_div(v->planes, planes_per_task(v)), task, &f, v->threads, work);
+    fastnn_scratch_release(f.lines);
+    return status;
+}
+
+/* A row of windows: their columns are added up first. */
+static void average_row(const windows *v, const T *plane, span h, T *restrict line, T *y) {
+    idx width = v->cols.size;
+    const T *restrict row = plane + h.first * width;
+    memset(line, 0, (size_t)width * sizeof(T));
+    for (idx i = h.first; i < h.last; ++i, row += width)
+        for (idx j = 0; j < width; ++j) line[j] += row[j];
+    for (idx q = 0; q < v->cols.steps; ++q) {
+        span w = window(&v->cols, q, v->padding_counts);
+        T sum = 0;
+        for (idx j = w.first; j < w.last; ++j) sum += line[j];
+        y[q] = sum / divisor(v, h, w);
+    }
+}
+
 static void single_task(void *ctx, idx task, int slot) {
-    const windows *v = ctx;
+    const lined *f = ctx;
+    const windows *v = f->v;
     const fastnn_axis *rows = &v->rows, *cols = &v->cols;
     idx some = planes_per_task(v), area = rows->size * cols->size;
     for (idx plane = task * some; plane < least((task + 1) * some, v->planes); ++plane) {
@@ -51,11 +87,14 @@ static void single_task(void *ctx, idx task, int slot) {
         T *y = (T *)v->y + plane * rows->steps * cols->steps;
         for (idx p = 0; p < rows->steps; ++p) {
             span h = window(rows, p, v->padding_counts);
-            for (idx q = 0; q < cols->steps; ++q)
-                *y++ = average(v, x, h, window(cols, q, v->padding_counts));
+            if (cols->steps > 1 && h.last - h.first <= LONG && cols->size / cols->steps <= LONG)
+                average_row(v, x, h, line_of(f, slot), y);
+            else
+                for (idx q = 0; q < cols->steps; ++q)
+                    y[q] = average(v, x, h, window(cols, q, v->padding_counts));
+            y += cols->steps;
         }
     }
-    (void)slot;
 }
 
 /* -- forward, many at once ------------------------------------------------------------------- */
@@ -157,8 +196,8 @@ int FN(avg_pool_forward)(const windows *v) {
     double work =
         cells + (double)v->planes * (double)(h->steps * w->steps) * (double)(h->taps + w->taps);
     if (h->taps == 0 || w->taps == 0 || h->taps > LONG || w->taps > LONG ||
-        (h->steps == 1 && w->steps == 1))
-        return fastnn_parallel_for(tasks, single_task, (void *)v, v->threads, cells / 2);
+        (h->steps == 1 && w->steps == 1) || (w->stride > 2 && w->taps <= 2 * w->stride))
+        return with_lines(v, single_task, cells / 2);
     plan it = make_plan(v);
     it.slots = fastnn_scratch((size_t)v->threads * it.slot_bytes);
     if (!it.slots) return FASTNN_NOMEM;
@@ -188,7 +227,11 @@ static void spread(const fastnn_axis *a, T *restrict row, const T *restrict g, c
     }
 }
 
-static void backward_plane(const windows *v, idx plane) {
+static inline void add(T *restrict to, const T *restrict from, idx first, idx last) {
+    for (idx j = first; j < last; ++j) to[j] += from[j];
+}
+
+static void backward_plane(const windows *v, idx plane, T *line) {
     const fastnn_axis *rows = &v->rows, *cols = &v->cols;
     const T *dy = (const T *)v->dy + plane * rows->steps * cols->steps;
     T *dx = (T *)v->dx + plane * rows->size * cols->size, g[COLUMNS];
@@ -201,8 +244,10 @@ static void backward_plane(const windows *v, idx plane) {
             span h = window(rows, p, v->padding_counts);
             for (idx i = 0; i < size; ++i)
                 g[i] = dy[p * cols->steps + q0 + i] / divisor(v, h, wide[i]);
-            for (idx i = h.first; i < h.last; ++i)
-                spread(cols, dx + i * cols->size, g, wide, q0, size);
+            idx from = wide[0].first, to = most(from, wide[size - 1].last);
+            memset(line + from, 0, (size_t)(to - from) * sizeof(T));
+            spread(cols, line, g, wide, q0, size);
+            for (idx i = h.first; i < h.last; ++i) add(dx + i * cols->size, line, from, to);
         }
     }
 }
@@ -216,7 +261,8 @@ static void fill_plane(const windows *v, idx plane) {
 }
 
 static void backward_task(void *ctx, idx task, int slot) {
-    const windows *v = ctx;
+    const lined *f = ctx;
+    const windows *v = f->v;
     span h = window(&v->rows, 0, 0), w = window(&v->cols, 0, 0);
     int whole = v->rows.steps == 1 && v->cols.steps == 1 && h.last - h.first == v->rows.size &&
                 w.last - w.first == v->cols.size;
@@ -225,12 +271,10 @@ static void backward_task(void *ctx, idx task, int slot) {
         if (whole)
             fill_plane(v, plane);
         else
-            backward_plane(v, plane);
-    (void)slot;
+            backward_plane(v, plane, line_of(f, slot));
 }
 
 int FN(avg_pool_backward)(const windows *v) {
     double cells = (double)v->planes * (double)(v->rows.size * v->cols.size);
-    return fastnn_parallel_for(ceil_div(v->planes, planes_per_task(v)), backward_task, (void *)v,
-                               v->threads, cells);
+    return with_lines(v, backward_task, cells);
 }

@@ -7,7 +7,7 @@
 #include <math.h>
 
 enum { COLUMNS = 128 };
-enum { LONG_ROW = 512 }; /* rows with statistics of their own, while they are in the first cache */
+enum { TASK = 16384 }; /* numbers of a task that goes over rows in the order of memory */
 
 typedef fastnn_norm_args norm;
 
@@ -22,54 +22,54 @@ static void set_gradients(const norm *v, idx c, double dw, double db) {
     if (v->db) ((T *)v->db)[c] = (T)db;
 }
 
-/* -- l > 1: a task is one channel ------------------------------------------------------------ */
+/* -- l > 1: statistics by channel, then all rows in the order of memory ------------------------ */
 
 static inline const T *row_of(const norm *v, const void *x, idx n, idx c) {
     return (const T *)x + (n * v->c + c) * v->l;
 }
 
-/* Statistics of a channel from those of its rows, each two-pass, so that x is read from memory
- * once: Chan, Golub, LeVeque (see sums.h), equation 2.1. */
-static void combine_rows(const norm *v, idx c) {
-    double mean = 0, squares = 0, size = (double)v->l;
-    for (idx n = 0; n < v->n; ++n) {
-        const T *x = row_of(v, v->x, n, c);
-        double row_mean = row_sum(x, v->l) / size, before = size * (double)n;
-        moments rest = {0, 0};
-        row_moments(x, v->l, split(row_mean), &rest);
-        double row_squares = size * corrected(&rest, size, &row_mean), apart = row_mean - mean;
-        mean += apart / (double)(n + 1);
-        squares += row_squares + apart * apart * size * (before / (before + size));
-    }
-    v->mean[c] = mean;
-    v->var[c] = squares / count(v);
+static void channel_statistics(void *ctx, idx c, int slot) {
+    const norm *v = ctx;
+    double sum = 0;
+    for (idx n = 0; n < v->n; ++n) sum += row_sum(row_of(v, v->x, n, c), v->l);
+    v->mean[c] = sum / count(v);
+    moments rest = {0, 0}; /* about a mean that is good to T, so they correct it */
+    for (idx n = 0; n < v->n; ++n)
+        row_moments(row_of(v, v->x, n, c), v->l, split(v->mean[c]), &rest);
+    v->var[c] = corrected(&rest, count(v), &v->mean[c]);
+    (void)slot;
 }
 
-static void forward_channel(void *ctx, idx c, int slot) {
-    const norm *v = ctx;
-    if (v->training && v->l >= LONG_ROW) {
-        combine_rows(v, c);
-    } else if (v->training) {
-        double sum = 0;
-        for (idx n = 0; n < v->n; ++n) sum += row_sum(row_of(v, v->x, n, c), v->l);
-        v->mean[c] = sum / count(v);
-        moments rest = {0, 0}; /* about a mean that is good to T, so they correct it */
-        for (idx n = 0; n < v->n; ++n)
-            row_moments(row_of(v, v->x, n, c), v->l, split(v->mean[c]), &rest);
-        v->var[c] = corrected(&rest, count(v), &v->mean[c]);
-    }
-    pair mean = split(v->mean[c]);
-    T scale = (T)(weight(v, c) / sqrt(v->var[c] + v->eps)), bias = (T)shift(v, c);
-    for (idx n = 0; n < v->n; ++n) {
-        const T *x = row_of(v, v->x, n, c);
-        T *y = (T *)row_of(v, v->y, n, c);
-        for (idx i = 0; i < v->l; ++i) y[i] = (x[i] - mean.high - mean.low) * scale + bias;
+/* What is done to each number of a channel. */
+typedef struct {
+    pair mean;
+    T scale, shift, along;
+} affine;
+
+typedef struct {
+    const norm *v;
+    affine *channels;
+} rows;
+
+static inline idx rows_per_task(const norm *v) { return most(1, TASK / v->l); }
+
+static void forward_rows(void *ctx, idx task, int slot) {
+    const rows *f = ctx;
+    const norm *v = f->v;
+    idx step = rows_per_task(v), c = task * step % v->c;
+    for (idx r = task * step; r < least(v->n * v->c, (task + 1) * step); ++r) {
+        const T *restrict x = (const T *)v->x + r * v->l;
+        T *restrict y = (T *)v->y + r * v->l;
+        affine a = f->channels[c];
+        for (idx i = 0; i < v->l; ++i) y[i] = (x[i] - a.mean.high - a.mean.low) * a.scale + a.shift;
+        if (++c == v->c) c = 0;
     }
     (void)slot;
 }
 
-static void backward_channel(void *ctx, idx c, int slot) {
-    const norm *v = ctx;
+static void channel_sums(void *ctx, idx c, int slot) {
+    const rows *f = ctx;
+    const norm *v = f->v;
     pair mean = split(v->mean[c]);
     double inverse = 1 / sqrt(v->var[c] + v->eps), db = 0, dw = 0;
     for (idx n = 0; n < v->n; ++n) {
@@ -79,17 +79,54 @@ static void backward_channel(void *ctx, idx c, int slot) {
     }
     dw *= inverse;
     set_gradients(v, c, dw, db);
-    if (!v->dx) return;
     /* dx = w inverse (dy - db/M - xhat dw/M); in evaluation the statistics are constants. */
-    T a = (T)(weight(v, c) * inverse), common = v->training ? (T)(db / count(v)) : 0;
-    T along = v->training ? (T)(dw * inverse / count(v)) : 0;
-    for (idx n = 0; n < v->n; ++n) {
-        const T *x = row_of(v, v->x, n, c), *dy = row_of(v, v->dy, n, c);
-        T *dx = (T *)row_of(v, v->dx, n, c);
+    f->channels[c] =
+        (affine){mean, (T)(weight(v, c) * inverse), v->training ? (T)(db / count(v)) : 0,
+                 v->training ? (T)(dw * inverse / count(v)) : 0};
+    (void)slot;
+}
+
+static void backward_rows(void *ctx, idx task, int slot) {
+    const rows *f = ctx;
+    const norm *v = f->v;
+    idx step = rows_per_task(v), c = task * step % v->c;
+    for (idx r = task * step; r < least(v->n * v->c, (task + 1) * step); ++r) {
+        const T *restrict x = (const T *)v->x + r * v->l, *restrict dy =
+                                                              (const T *)v->dy + r * v->l;
+        T *restrict dx = (T *)v->dx + r * v->l;
+        affine a = f->channels[c];
         for (idx i = 0; i < v->l; ++i)
-            dx[i] = a * (dy[i] - common - along * (x[i] - mean.high - mean.low));
+            dx[i] = a.scale * (dy[i] - a.shift - a.along * (x[i] - a.mean.high - a.mean.low));
+        if (++c == v->c) c = 0;
     }
     (void)slot;
+}
+
+static int forward_channels(const norm *v, double cost) {
+    rows f = {v, fastnn_scratch((size_t)v->c * sizeof(affine))};
+    if (!f.channels) return FASTNN_NOMEM;
+    int status = FASTNN_OK;
+    if (v->training)
+        status = fastnn_parallel_for(v->c, channel_statistics, (void *)v, v->threads, cost);
+    for (idx c = 0; c < v->c && status == FASTNN_OK; ++c)
+        f.channels[c] = (affine){split(v->mean[c]), (T)(weight(v, c) / sqrt(v->var[c] + v->eps)),
+                                 (T)shift(v, c), 0};
+    if (status == FASTNN_OK)
+        status = fastnn_parallel_for(ceil_div(v->n * v->c, rows_per_task(v)), forward_rows, &f,
+                                     v->threads, cost);
+    fastnn_scratch_release(f.channels);
+    return status;
+}
+
+static int backward_channels(const norm *v, double cost) {
+    rows f = {v, fastnn_scratch((size_t)v->c * sizeof(affine))};
+    if (!f.channels) return FASTNN_NOMEM;
+    int status = fastnn_parallel_for(v->c, channel_sums, &f, v->threads, cost);
+    if (v->dx && status == FASTNN_OK)
+        status = fastnn_parallel_for(ceil_div(v->n * v->c, rows_per_task(v)), backward_rows, &f,
+                                     v->threads, cost);
+    fastnn_scratch_release(f.channels);
+    return status;
 }
 
 /* -- l = 1: a task is COLUMNS channels, rows are the samples ----------------------------------- */
@@ -157,14 +194,14 @@ static void backward_columns(void *ctx, idx task, int slot) {
 
 int FN(batch_norm_forward)(const norm *v) {
     double cost = count(v) * (double)v->c / 2;
-    if (v->l > 1) return fastnn_parallel_for(v->c, forward_channel, (void *)v, v->threads, cost);
+    if (v->l > 1) return forward_channels(v, cost / 2);
     return fastnn_parallel_for(ceil_div(v->c, COLUMNS), forward_columns, (void *)v, v->threads,
                                cost);
 }
 
 int FN(batch_norm_backward)(const norm *v) {
     double cost = count(v) * (double)v->c / 2;
-    if (v->l > 1) return fastnn_parallel_for(v->c, backward_channel, (void *)v, v->threads, cost);
+    if (v->l > 1) return backward_channels(v, cost / 2);
     return fastnn_parallel_for(ceil_div(v->c, COLUMNS), backward_columns, (void *)v, v->threads,
                                cost);
 }
