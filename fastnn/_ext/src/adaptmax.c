@@ -37,12 +37,47 @@ static inline idx first_of(const T *row, T value) {
 
 enum { TASK = 16384 }; /* numbers of a task that takes several planes */
 
+enum { WIDTH = 1024 }; /* columns of a plane whose maxima are kept */
+
+/* A row of windows: the largest of each column, of these the largest, and then where it is. */
+static void max_row(const windows *v, const T *x, span h, T *y, int64_t *index) {
+    idx width = v->cols.size;
+    T line[WIDTH];
+    memcpy(line, x + h.first * width, (size_t)width * sizeof(T));
+    for (idx i = h.first + 1; i < h.last; ++i) {
+        const T *row = x + i * width;
+        idx j = 0;
+        for (; j + VL <= width; j += VL) {
+            vec value = load(row + j), now = load(line + j);
+            store(line + j, select(~(value <= now) & (now == now), value, now));
+        }
+        for (; j < width; ++j) line[j] = beats(row[j], line[j]) ? row[j] : line[j];
+    }
+    for (idx q = 0; q < v->cols.steps; ++q) {
+        span w = window(&v->cols, q, 0);
+        T best = line[w.first];
+        for (idx j = w.first + 1; j < w.last; ++j) best = beats(line[j], best) ? line[j] : best;
+        y[q] = best;
+        if (!index) continue;
+        const T *row = x + h.first * width;
+        idx j = w.first;
+        while (best == best ? row[j] != best : row[j] == row[j])
+            if (++j == w.last) row += width, j = w.first;
+        index[q] = row - x + j;
+    }
+}
+
 static void max_plane(const windows *v, idx plane) {
     const fastnn_axis *rows = &v->rows, *cols = &v->cols;
     const T *x = (const T *)v->x + plane * rows->size * cols->size;
     idx at = plane * rows->steps * cols->steps;
     for (idx p = 0; p < rows->steps; ++p) {
         span h = window(rows, p, 0);
+        if (cols->steps > 1 && cols->size <= WIDTH) {
+            max_row(v, x, h, (T *)v->y + at, v->index ? v->index + at : NULL);
+            at += cols->steps;
+            continue;
+        }
         for (idx q = 0; q < cols->steps; ++q, ++at) {
             span w = window(cols, q, 0);
             if (w.first == 0 && w.last == cols->size) { /* all of its rows in one */

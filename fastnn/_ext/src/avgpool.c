@@ -189,12 +189,43 @@ static void forward_task(void *ctx, idx task, int slot) {
         }
 }
 
+/* Windows of two columns side by side and all inside are read as they are. */
+static int in_pairs(const windows *v) {
+    const fastnn_axis *h = &v->rows, *w = &v->cols;
+    idx from, to, from_w, to_w;
+    interior(h, &from, &to);
+    interior(w, &from_w, &to_w);
+    return w->taps == 2 && w->stride == 2 && w->before == 0 && to_w == w->steps && w->steps >= VL &&
+           from == 0 && to == h->steps;
+}
+
+static void pairs_task(void *ctx, idx task, int slot) {
+    const windows *v = ctx;
+    idx some = planes_per_task(v), P = v->rows.steps, Q = v->cols.steps, W = v->cols.size;
+    vec cells = splat(divisor(v, (span){0, 0, v->rows.taps}, (span){0, 0, 2}));
+    for (idx plane = task * some; plane < least((task + 1) * some, v->planes); ++plane)
+        for (idx p = 0; p < P; ++p) {
+            const T *x = (const T *)v->x + (plane * v->rows.size + p * v->rows.stride) * W;
+            T *y = (T *)v->y + (plane * P + p) * Q;
+            for (idx q = 0; q < Q; q += VL) {
+                idx at = least(q, Q - VL); /* the last vector goes back a bit */
+                vec sum = {0};
+                for (idx r = 0; r < v->rows.taps; ++r)
+                    sum += evens(x + r * W + 2 * at) + odds(x + r * W + 2 * at);
+                store(y + at, sum / cells);
+            }
+        }
+    (void)slot;
+}
+
 int FN(avg_pool_forward)(const windows *v) {
     const fastnn_axis *h = &v->rows, *w = &v->cols;
     idx tasks = ceil_div(v->planes, planes_per_task(v));
     double cells = (double)v->planes * (double)(h->size * w->size);
     double work =
         cells + (double)v->planes * (double)(h->steps * w->steps) * (double)(h->taps + w->taps);
+    if (h->taps > 0 && h->taps <= LONG && in_pairs(v))
+        return fastnn_parallel_for(tasks, pairs_task, (void *)v, v->threads, cells / 4);
     if (h->taps == 0 || w->taps == 0 || h->taps > LONG || w->taps > LONG ||
         (h->steps == 1 && w->steps == 1) || (w->stride > 2 && w->taps <= 2 * w->stride))
         return with_lines(v, single_task, cells / 2);

@@ -1,7 +1,8 @@
-/* Batch normalisation of x[n,c,l]: a channel at a time if rows are long, else a block of columns.
+/* Batch normalisation of x[n,c,l]: by rows in the order of memory, or if rows are single numbers by
+ * blocks of columns.
  *
- * Statistics are two-pass with totals in float64, in an order that follows from the shape; a
- * channel that fits the second cache level is read from memory once. */
+ * Statistics are two-pass with totals in float64, in an order that follows from the shape; a row
+ * is read from memory once for both passes, and once more for the result. */
 #include "sums.h"
 
 #include <math.h>
@@ -24,22 +25,6 @@ static void set_gradients(const norm *v, idx c, double dw, double db) {
 
 /* -- l > 1: statistics by channel, then all rows in the order of memory ------------------------ */
 
-static inline const T *row_of(const norm *v, const void *x, idx n, idx c) {
-    return (const T *)x + (n * v->c + c) * v->l;
-}
-
-static void channel_statistics(void *ctx, idx c, int slot) {
-    const norm *v = ctx;
-    double sum = 0;
-    for (idx n = 0; n < v->n; ++n) sum += row_sum(row_of(v, v->x, n, c), v->l);
-    v->mean[c] = sum / count(v);
-    moments rest = {0, 0}; /* about a mean that is good to T, so they correct it */
-    for (idx n = 0; n < v->n; ++n)
-        row_moments(row_of(v, v->x, n, c), v->l, split(v->mean[c]), &rest);
-    v->var[c] = corrected(&rest, count(v), &v->mean[c]);
-    (void)slot;
-}
-
 /* What is done to each number of a channel. */
 typedef struct {
     pair mean;
@@ -49,9 +34,44 @@ typedef struct {
 typedef struct {
     const norm *v;
     affine *channels;
+    double *first,
+        *second; /* of each row: mean and squares about it, or sums of dy and dy (x - mean) */
 } rows;
 
 static inline idx rows_per_task(const norm *v) { return most(1, TASK / v->l); }
+
+/* Each row two-pass, while it is in the first cache. */
+static void statistics_of_rows(void *ctx, idx task, int slot) {
+    const rows *f = ctx;
+    const norm *v = f->v;
+    double size = (double)v->l;
+    idx step = rows_per_task(v);
+    for (idx r = task * step; r < least(v->n * v->c, (task + 1) * step); ++r) {
+        const T *x = (const T *)v->x + r * v->l;
+        double mean = row_sum(x, v->l) / size;
+        moments rest = {0, 0}; /* about a mean that is good to T, so they correct it */
+        row_moments(x, v->l, split(mean), &rest);
+        f->second[r] = size * corrected(&rest, size, &mean);
+        f->first[r] = mean;
+    }
+    (void)slot;
+}
+
+/* Statistics of channels from those of their rows: Chan, Golub, LeVeque (see sums.h), section 2. */
+static void combine(const rows *f) {
+    const norm *v = f->v;
+    double *restrict mean = v->mean, *restrict var = v->var, size = (double)v->l;
+    for (idx c = 0; c < v->c; ++c) mean[c] = var[c] = 0;
+    for (idx n = 0; n < v->n; ++n)
+        for (idx c = 0; c < v->c; ++c) mean[c] += f->first[n * v->c + c];
+    for (idx c = 0; c < v->c; ++c) mean[c] /= (double)v->n;
+    for (idx n = 0; n < v->n; ++n)
+        for (idx c = 0; c < v->c; ++c) {
+            double apart = f->first[n * v->c + c] - mean[c];
+            var[c] += f->second[n * v->c + c] + size * apart * apart;
+        }
+    for (idx c = 0; c < v->c; ++c) var[c] /= count(v);
+}
 
 static void forward_rows(void *ctx, idx task, int slot) {
     const rows *f = ctx;
@@ -67,23 +87,32 @@ static void forward_rows(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-static void channel_sums(void *ctx, idx c, int slot) {
+static void sums_of_rows(void *ctx, idx task, int slot) {
     const rows *f = ctx;
     const norm *v = f->v;
-    pair mean = split(v->mean[c]);
+    idx step = rows_per_task(v), c = task * step % v->c;
+    for (idx r = task * step; r < least(v->n * v->c, (task + 1) * step); ++r) {
+        const T *x = (const T *)v->x + r * v->l, *dy = (const T *)v->dy + r * v->l;
+        f->first[r] = row_sum(dy, v->l);
+        f->second[r] = row_product_sum(dy, x, v->l, split(v->mean[c]));
+        if (++c == v->c) c = 0;
+    }
+    (void)slot;
+}
+
+static void gradients(const rows *f, idx c) {
+    const norm *v = f->v;
     double inverse = 1 / sqrt(v->var[c] + v->eps), db = 0, dw = 0;
     for (idx n = 0; n < v->n; ++n) {
-        const T *dy = row_of(v, v->dy, n, c);
-        db += row_sum(dy, v->l);
-        dw += row_product_sum(dy, row_of(v, v->x, n, c), v->l, mean);
+        db += f->first[n * v->c + c];
+        dw += f->second[n * v->c + c];
     }
     dw *= inverse;
     set_gradients(v, c, dw, db);
     /* dx = w inverse (dy - db/M - xhat dw/M); in evaluation the statistics are constants. */
-    f->channels[c] =
-        (affine){mean, (T)(weight(v, c) * inverse), v->training ? (T)(db / count(v)) : 0,
-                 v->training ? (T)(dw * inverse / count(v)) : 0};
-    (void)slot;
+    f->channels[c] = (affine){split(v->mean[c]), (T)(weight(v, c) * inverse),
+                              v->training ? (T)(db / count(v)) : 0,
+                              v->training ? (T)(dw * inverse / count(v)) : 0};
 }
 
 static void backward_rows(void *ctx, idx task, int slot) {
@@ -102,30 +131,45 @@ static void backward_rows(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-static int forward_channels(const norm *v, double cost) {
-    rows f = {v, fastnn_scratch((size_t)v->c * sizeof(affine))};
-    if (!f.channels) return FASTNN_NOMEM;
-    int status = FASTNN_OK;
-    if (v->training)
-        status = fastnn_parallel_for(v->c, channel_statistics, (void *)v, v->threads, cost);
-    for (idx c = 0; c < v->c && status == FASTNN_OK; ++c)
+static int allocate(rows *f) {
+    idx all = f->v->n * f->v->c;
+    f->first = fastnn_scratch((size_t)all * 2 * sizeof(double) + (size_t)f->v->c * sizeof(affine));
+    if (!f->first) return FASTNN_NOMEM;
+    f->second = f->first + all;
+    f->channels = (affine *)(f->second + all);
+    return FASTNN_OK;
+}
+
+static int over_rows(rows *f, fastnn_task task) {
+    const norm *v = f->v;
+    return fastnn_parallel_for(ceil_div(v->n * v->c, rows_per_task(v)), task, f, v->threads,
+                               count(v) * (double)v->c / 4);
+}
+
+static int forward_channels(const norm *v) {
+    rows f = {.v = v};
+    int status = allocate(&f);
+    if (status != FASTNN_OK) return status;
+    if (v->training) {
+        status = over_rows(&f, statistics_of_rows);
+        combine(&f);
+    }
+    for (idx c = 0; c < v->c; ++c)
         f.channels[c] = (affine){split(v->mean[c]), (T)(weight(v, c) / sqrt(v->var[c] + v->eps)),
                                  (T)shift(v, c), 0};
-    if (status == FASTNN_OK)
-        status = fastnn_parallel_for(ceil_div(v->n * v->c, rows_per_task(v)), forward_rows, &f,
-                                     v->threads, cost);
-    fastnn_scratch_release(f.channels);
+    if (status == FASTNN_OK) status = over_rows(&f, forward_rows);
+    fastnn_scratch_release(f.first);
     return status;
 }
 
-static int backward_channels(const norm *v, double cost) {
-    rows f = {v, fastnn_scratch((size_t)v->c * sizeof(affine))};
-    if (!f.channels) return FASTNN_NOMEM;
-    int status = fastnn_parallel_for(v->c, channel_sums, &f, v->threads, cost);
-    if (v->dx && status == FASTNN_OK)
-        status = fastnn_parallel_for(ceil_div(v->n * v->c, rows_per_task(v)), backward_rows, &f,
-                                     v->threads, cost);
-    fastnn_scratch_release(f.channels);
+static int backward_channels(const norm *v) {
+    rows f = {.v = v};
+    int status = allocate(&f);
+    if (status != FASTNN_OK) return status;
+    status = over_rows(&f, sums_of_rows);
+    for (idx c = 0; c < v->c && status == FASTNN_OK; ++c) gradients(&f, c);
+    if (v->dx && status == FASTNN_OK) status = over_rows(&f, backward_rows);
+    fastnn_scratch_release(f.first);
     return status;
 }
 
@@ -194,14 +238,14 @@ static void backward_columns(void *ctx, idx task, int slot) {
 
 int FN(batch_norm_forward)(const norm *v) {
     double cost = count(v) * (double)v->c / 2;
-    if (v->l > 1) return forward_channels(v, cost / 2);
+    if (v->l > 1) return forward_channels(v);
     return fastnn_parallel_for(ceil_div(v->c, COLUMNS), forward_columns, (void *)v, v->threads,
                                cost);
 }
 
 int FN(batch_norm_backward)(const norm *v) {
     double cost = count(v) * (double)v->c / 2;
-    if (v->l > 1) return backward_channels(v, cost / 2);
+    if (v->l > 1) return backward_channels(v);
     return fastnn_parallel_for(ceil_div(v->c, COLUMNS), backward_columns, (void *)v, v->threads,
                                cost);
 }
