@@ -1,8 +1,8 @@
 /* Batch normalisation of x[n,c,l]: by rows in the order of memory, or if rows are single numbers by
  * blocks of columns.
  *
- * Statistics are two-pass with totals in float64, in an order that follows from the shape; a row
- * is read from memory once for both passes, and once more for the result. */
+ * Statistics are two-pass with totals in float64, a channel at a time, in an order that follows
+ * from the shape; a channel that fits the second cache level is read for them once. */
 #include "sums.h"
 
 #include <math.h>
@@ -34,43 +34,25 @@ typedef struct {
 typedef struct {
     const norm *v;
     affine *channels;
-    double *first,
-        *second; /* of each row: mean and squares about it, or sums of dy and dy (x - mean) */
+    double *first, *second; /* of each row: sums of dy and of dy (x - mean) */
 } rows;
 
 static inline idx rows_per_task(const norm *v) { return most(1, TASK / v->l); }
 
-/* Each row two-pass, while it is in the first cache. */
-static void statistics_of_rows(void *ctx, idx task, int slot) {
-    const rows *f = ctx;
-    const norm *v = f->v;
-    double size = (double)v->l;
-    idx step = rows_per_task(v);
-    for (idx r = task * step; r < least(v->n * v->c, (task + 1) * step); ++r) {
-        const T *x = (const T *)v->x + r * v->l;
-        double mean = row_sum(x, v->l) / size;
-        moments rest = {0, 0}; /* about a mean that is good to T, so they correct it */
-        row_moments(x, v->l, split(mean), &rest);
-        f->second[r] = size * corrected(&rest, size, &mean);
-        f->first[r] = mean;
-    }
-    (void)slot;
+static inline const T *row_of(const norm *v, const void *x, idx n, idx c) {
+    return (const T *)x + (n * v->c + c) * v->l;
 }
 
-/* Statistics of channels from those of their rows: Chan, Golub, LeVeque (see sums.h), section 2. */
-static void combine(const rows *f) {
-    const norm *v = f->v;
-    double *restrict mean = v->mean, *restrict var = v->var, size = (double)v->l;
-    for (idx c = 0; c < v->c; ++c) mean[c] = var[c] = 0;
+static void channel_statistics(void *ctx, idx c, int slot) {
+    const norm *v = ((const rows *)ctx)->v;
+    double sum = 0;
+    for (idx n = 0; n < v->n; ++n) sum += row_sum(row_of(v, v->x, n, c), v->l);
+    v->mean[c] = sum / count(v);
+    moments rest = {0, 0}; /* about a mean that is good to T, so they correct it */
     for (idx n = 0; n < v->n; ++n)
-        for (idx c = 0; c < v->c; ++c) mean[c] += f->first[n * v->c + c];
-    for (idx c = 0; c < v->c; ++c) mean[c] /= (double)v->n;
-    for (idx n = 0; n < v->n; ++n)
-        for (idx c = 0; c < v->c; ++c) {
-            double apart = f->first[n * v->c + c] - mean[c];
-            var[c] += f->second[n * v->c + c] + size * apart * apart;
-        }
-    for (idx c = 0; c < v->c; ++c) var[c] /= count(v);
+        row_moments(row_of(v, v->x, n, c), v->l, split(v->mean[c]), &rest);
+    v->var[c] = corrected(&rest, count(v), &v->mean[c]);
+    (void)slot;
 }
 
 static void forward_rows(void *ctx, idx task, int slot) {
@@ -150,11 +132,10 @@ static int forward_channels(const norm *v) {
     rows f = {.v = v};
     int status = allocate(&f);
     if (status != FASTNN_OK) return status;
-    if (v->training) {
-        status = over_rows(&f, statistics_of_rows);
-        combine(&f);
-    }
-    for (idx c = 0; c < v->c; ++c)
+    if (v->training)
+        status = fastnn_parallel_for(v->c, channel_statistics, &f, v->threads,
+                                     count(v) * (double)v->c / 4);
+    for (idx c = 0; c < v->c && status == FASTNN_OK; ++c)
         f.channels[c] = (affine){split(v->mean[c]), (T)(weight(v, c) / sqrt(v->var[c] + v->eps)),
                                  (T)shift(v, c), 0};
     if (status == FASTNN_OK) status = over_rows(&f, forward_rows);
