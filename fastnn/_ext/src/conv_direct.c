@@ -36,7 +36,7 @@ typedef struct {
 /* A line of a strip's row: where it begins in x, and what part of it is inside. */
 typedef struct {
     idx shift, first, last;
-} span;
+} line;
 
 typedef struct {
     const product *c;
@@ -104,66 +104,87 @@ static void pack_filters_task(void *ctx, idx task, int slot) {
 
 /* -- strip ----------------------------------------------------------------------------------- */
 
-/* Zeros, from[0 .. last-first) at [first, last) in steps, zeros up to `width`. Whole vectors are
- * stored in ascending order and what is too much is mended by the next; reads end before `end`. */
-static inline void copy_line(T *to, idx width, const T *from, idx first, idx last, idx step,
-                             const T *end) {
-    for (idx i = 0; i < first; i += VL) store(to + i, (vec){0});
-    idx i = first;
-    if (step == 1)
-        for (; i < last && end - (from + i) >= VL; i += VL) store(to + i, load(from + i));
-    else if (step == 2)
-        for (; i < last && end - (from + 2 * i) >= 2 * VL; i += VL)
-            store(to + i, evens(from + 2 * i));
-    for (; i < last; ++i) to[i] = from[i * step];
-    for (i = last; i < width; i += VL) store(to + i, (vec){0});
-}
-
-/* Where the lines of a row begin in x, and what part of them is inside. */
-static void find_spans(const plan *it, span *spans, idx q0) {
+/* Where the lines of a row begin in x, and which of their cells are inside. */
+static void find_lines(const plan *it, line *lines, ivec *inside, idx q0) {
     const product *c = it->c;
-    for (idx m = 0; m < it->columns.lines; ++m) {
-        spans[m].shift = q0 * c->sw - c->left + (it->columns.shared ? m : m * c->dw);
-        steps_inside(spans[m].shift, c->sw, c->W, it->columns.size, &spans[m].first,
-                     &spans[m].last);
+    idx size = it->columns.size;
+    ivec count = {0};
+    for (int i = 0; i < (int)VL; ++i) count[i] = i;
+    for (idx m = 0; m < it->columns.lines; ++m, ++lines) {
+        lines->shift = q0 * c->sw - c->left + (it->columns.shared ? m : m * c->dw);
+        steps_inside(lines->shift, c->sw, c->W, size, &lines->first, &lines->last);
+        for (idx i = 0; i < size; i += VL, ++inside) {
+            I first = (I)most(0, lines->first - i), last = (I)most(0, least(VL, lines->last - i));
+            *inside = (count >= first) & (count < last);
+        }
     }
 }
 
-/* Row h of a plane, zeros if it is outside. */
-static inline void copy_row(const plan *it, T *to, const T *plane, idx h, const span *spans,
-                            const T *end) {
-    const product *c = it->c;
-    if (h < 0 || h >= c->H) {
-        for (idx i = 0; i < it->pitch; i += VL) store(to + i, (vec){0});
-        return;
+/* A line of a row: cells of x, in steps, that are inside, and zeros. */
+static inline __attribute__((always_inline)) void
+copy_line(T *to, idx size, const T *from, const ivec *inside, idx step, idx ahead) {
+    for (idx i = 0; i < size; i += VL, ++inside) {
+        vec v = step == 1 ? load(from + i) : evens(from + 2 * i);
+        __builtin_prefetch(from + step * i + ahead, 0, 2);
+        store(to + i, (vec)((ivec)v & *inside));
     }
-    for (idx m = 0; m < it->columns.lines; ++m, to += it->columns.size)
-        copy_line(to, it->columns.size, plane + h * c->W + spans[m].shift, spans[m].first,
-                  spans[m].last, c->sw, end);
+}
+
+/* The same where a vector would reach out of x, or steps are longer. */
+static void copy_cells(T *to, idx size, const T *from, const line *at, idx step) {
+    for (idx i = 0; i < size; ++i) to[i] = i >= at->first && i < at->last ? from[i * step] : (T)0;
+}
+
+/* `rows` rows of a plane from row h on, zeros outside the image. Whole vectors are stored in
+ * ascending order, and what is too much is mended by the next. */
+static inline void copy_rows(const plan *it, T *to, const T *plane, idx h, idx rows,
+                             const line *lines, const ivec *inside, idx ahead) {
+    const product *c = it->c;
+    const T *end = c->x + c->N * c->groups * c->C * c->H * c->W, *from = plane + h * c->W;
+    idx size = it->columns.size, vectors = ceil_div(size, VL), count = it->columns.lines;
+    for (idx last = h + rows; h < last; ++h, from += c->W, to += it->pitch) {
+        if (h < 0 || h >= c->H) {
+            for (idx i = 0; i < it->pitch; i += VL) store(to + i, (vec){0});
+        } else if (c->sw > 2 || from + lines->shift < c->x ||
+                   end - (from + lines[count - 1].shift) < c->sw * (size + VL)) {
+            for (idx m = 0; m < count; ++m)
+                copy_cells(to + m * size, size, from + lines[m].shift, lines + m, c->sw);
+        } else if (c->sw == 1) {
+            for (idx m = 0; m < count; ++m)
+                copy_line(to + m * size, size, from + lines[m].shift, inside + m * vectors, 1,
+                          ahead);
+        } else {
+            for (idx m = 0; m < count; ++m)
+                copy_line(to + m * size, size, from + lines[m].shift, inside + m * vectors, 2,
+                          ahead);
+        }
+    }
 }
 
 /* Channels [c0, c1) of group g as the pixels from `first` to before `last` see them. */
-static void fill_strip(const plan *it, T *strip, const span *spans, idx g, idx c0, idx c1,
-                       idx first, idx last) {
+static void fill_strip(const plan *it, T *strip, const line *lines, const ivec *inside, idx g,
+                       idx c0, idx c1, idx first, idx last) {
     const product *c = it->c;
-    const T *end = c->x + c->N * c->groups * c->C * c->H * c->W;
-    idx a = first / c->Q, b = (last - 1) / c->Q + 1, image = c->groups * c->C * c->H * c->W;
+    idx a = first / c->Q, b = (last - 1) / c->Q + 1, plane = c->H * c->W;
+    idx image = c->groups * c->C * plane;
     for (idx channel = c0; channel < c1; ++channel, strip += it->plane) {
-        const T *x = c->x + (g * c->C + channel) * c->H * c->W;
+        const T *x = c->x + (g * c->C + channel) * plane;
+        /* Rows are too short for the hardware to see a stream: ask for those of the next block of
+         * taps, which may be those of the next chunk. */
+        idx ahead = (c1 - c0) * plane;
+        if (channel + c1 - c0 >= c->C) ahead += (b - a) * c->sh * c->W - c->C * plane;
         T *to = strip;
-        for (idx i = a; i < b && it->rows.shared;) {
-            idx p = i % c->P, n = i / c->P, count = least(c->P - p, b - i);
-            idx h = p * c->sh - c->top;
-            i += count;
-            for (idx j = (count - 1) * c->sh + (c->R - 1) * c->dh + 1; j > 0; --j, ++h) {
-                copy_row(it, to, x + n * image, h, spans, end);
-                to += it->pitch;
-            }
+        for (idx i = a, count; i < b && it->rows.shared; i += count) {
+            idx p = i % c->P, rows;
+            count = least(c->P - p, b - i);
+            rows = (count - 1) * c->sh + (c->R - 1) * c->dh + 1;
+            copy_rows(it, to, x + i / c->P * image, p * c->sh - c->top, rows, lines, inside, ahead);
+            to += rows * it->pitch;
         }
         for (idx r = 0; r < c->R && !it->rows.shared; ++r)
             for (idx i = a; i < b; ++i)
-                copy_row(it, strip + (r * it->rows.size + i - a) * it->pitch, x + i / c->P * image,
-                         i % c->P * c->sh - c->top + r * c->dh, spans, end);
+                copy_rows(it, strip + (r * it->rows.size + i - a) * it->pitch, x + i / c->P * image,
+                          i % c->P * c->sh - c->top + r * c->dh, 1, lines, inside, ahead);
     }
 }
 
@@ -223,7 +244,7 @@ static void blend(T *to, const T *from, const idx *place, idx depth, const colum
         blend_pieces(to, from, place, depth, of, 1);
     else if (of->count == 2)
         blend_pieces(to, from, place, depth, of, 2);
-    else if (of->count == 3)
+    else if (of->count == 3 && VL > 2)
         blend_pieces(to, from, place, depth, of, 3);
     else
         blend_pieces(to, from, place, depth, of, of->count);
@@ -244,6 +265,11 @@ typedef struct {
     const idx *place; /* of each tap */
 } lane;
 
+/* Results come from further away than taps: asked for before the loop they are there after it. */
+#define FETCH(i)                                                                                   \
+    __builtin_prefetch(c + i * ldc, 1);                                                            \
+    __builtin_prefetch(c + i * ldc + VL, 1);
+
 typedef void strip_tile(idx k, const T *a, const lane *b, T *c, idx ldc, const epilogue *e);
 
 #define STRIP_TILE(m)                                                                              \
@@ -251,6 +277,7 @@ typedef void strip_tile(idx k, const T *a, const lane *b, T *c, idx ldc, const e
                           const epilogue *e) {                                                     \
         const T *from0 = b[0].from, *from1 = b[1].from;                                            \
         const idx *place0 = b[0].place, *place1 = b[1].place;                                      \
+        ROWS_##m(FETCH);                                                                            \
         ROWS_##m(ZERO);                                                                            \
         for (idx t = 0; t < k; ++t, a += m) {                                                      \
             vec b0 = load(from0 + place0[t]), b1 = load(from1 + place1[t]);                        \
@@ -393,21 +420,22 @@ static void multiply_task(void *ctx, idx task, int slot) {
     T *strip = (T *)(it->slots + (size_t)slot * it->slot_bytes);
     T *panel = (T *)((char *)strip + it->strip_bytes);
     T *aside = (T *)((char *)panel + it->panel_bytes);
-    span *spans = (span *)((char *)aside + it->aside_bytes);
+    ivec *inside = (ivec *)((char *)aside + it->aside_bytes);
+    line *lines = (line *)(inside + it->columns.lines * ceil_div(it->columns.size, VL));
     T *y = c->y + (g * c->F + it->f0 + own0) * plane;
     const T *bias = c->bias ? c->bias + g * c->F + it->f0 + own0 : NULL;
     const T *end = c->x + c->N * c->groups * c->C * c->H * c->W;
     column columns[2 * PANELS];
     for (idx j = 0; first + j * VL < last; ++j)
         find_pieces(it, columns + j, first, first + j * VL, least(first + j * VL + VL, last));
-    find_spans(it, spans, it->pieces > 1 ? first % c->Q : 0);
+    find_lines(it, lines, inside, it->pieces > 1 ? first % c->Q : 0);
     for (idx b = 0; b < blocks; ++b) {
         idx t0 = part(all, blocks, b), depth = part(all, blocks, b + 1) - t0;
         idx c0 = t0 / (c->R * c->S), c1 = (t0 + depth - 1) / (c->R * c->S) + 1;
         const T *from = c->x + g * c->C * c->H * c->W, *a = it->packed + (g * blocks + b) * it->slab;
         const idx *place = it->place + t0;
         if (!it->in_place) {
-            fill_strip(it, strip, spans, g, c0, c1, first, last);
+            fill_strip(it, strip, lines, inside, g, c0, c1, first, last);
             from = strip - c0 * it->plane;
         }
         for (idx j = 0, step; j < panels; j += step) {
@@ -541,7 +569,8 @@ static int multiply_all(const product *c) {
     it.aside_pitch = it.panels * NR + VL;
     it.aside_bytes = line_bytes(it.aside_pitch * block);
     it.slot_bytes = it.strip_bytes + it.panel_bytes + it.aside_bytes +
-                    line_bytes(ceil_div(it.columns.lines * (idx)sizeof(span), sizeof(T)));
+                    line_bytes(it.columns.lines * (round_up(it.columns.size, VL) +
+                                                   (idx)(sizeof(line) / sizeof(T))));
     size_t packed_bytes = line_bytes(c->groups * blocks * it.slab);
     size_t shift_bytes = ((size_t)(all + KC) * sizeof(idx) + 63) / 64 * 64;
     char *memory =
