@@ -10,8 +10,8 @@
 #include "conv_taps.h"
 #include "gemm.h"
 
-enum { PANELS = 8 };          /* of a chunk, at most: their halo of rows is shared */
-enum { ASIDE = 1 << 16 };     /* elements of a chunk's results kept aside, at most */
+enum { PANELS = 16 };     /* of a chunk, at most: their halo of rows is shared */
+enum { ASIDE = 1 << 16 }; /* elements of a chunk's results kept aside, at most */
 
 /* A convolution of x[N, groups*C, H, W] with filters w. Its results, at (p, q) of a grid P Q, are
  * the cells (p*up + row, q*across + col) of y[N, groups*F, OH, OW], where there are such. */
@@ -132,7 +132,9 @@ copy_line(T *to, idx size, const T *from, const ivec *inside, idx step, idx ahea
 
 /* The same where a vector would reach out of x, or steps are longer. */
 static void copy_cells(T *to, idx size, const T *from, const line *at, idx step) {
-    for (idx i = 0; i < size; ++i) to[i] = i >= at->first && i < at->last ? from[i * step] : (T)0;
+    for (idx i = 0; i < at->first; ++i) to[i] = 0;
+    for (idx i = at->first; i < at->last; ++i) to[i] = from[i * step];
+    for (idx i = at->last; i < size; ++i) to[i] = 0;
 }
 
 /* `rows` rows of a plane from row h on, zeros outside the image. Whole vectors are stored in
@@ -265,7 +267,7 @@ typedef struct {
     const idx *place; /* of each tap */
 } lane;
 
-/* Results come from further away than taps: asked for before the loop they are there after it. */
+/* What is added to comes from further away than taps: asked for now it is there after the loop. */
 #define FETCH(i)                                                                                   \
     __builtin_prefetch(c + i * ldc, 1);                                                            \
     __builtin_prefetch(c + i * ldc + VL, 1);
@@ -277,7 +279,9 @@ typedef void strip_tile(idx k, const T *a, const lane *b, T *c, idx ldc, const e
                           const epilogue *e) {                                                     \
         const T *from0 = b[0].from, *from1 = b[1].from;                                            \
         const idx *place0 = b[0].place, *place1 = b[1].place;                                      \
-        ROWS_##m(FETCH);                                                                            \
+        if (e->accumulate) {                                                                       \
+            ROWS_##m(FETCH)                                                                        \
+        }                                                                                          \
         ROWS_##m(ZERO);                                                                            \
         for (idx t = 0; t < k; ++t, a += m) {                                                      \
             vec b0 = load(from0 + place0[t]), b1 = load(from1 + place1[t]);                        \
@@ -361,9 +365,9 @@ static strip_tile *const strip_tiles[MR + 1][3] = {
 #elif MR == 6
     ALL(3),    BOTH(4), BOTH(5), BOTH(6),
 #elif MR == 8
-    ALL(3),    ALL(4),  BOTH(5), BOTH(6), BOTH(7), BOTH(8),
+    ALL(3),    ALL(4), BOTH(5), BOTH(6), BOTH(7), BOTH(8),
 #else
-    ALL(3),    ALL(4),  ALL(5),  ALL(6),  BOTH(7), BOTH(8), BOTH(9), BOTH(10), BOTH(11), BOTH(12),
+    ALL(3),    ALL(4), ALL(5), ALL(6), BOTH(7), BOTH(8), BOTH(9), BOTH(10), BOTH(11), BOTH(12),
 #endif
 };
 
@@ -392,6 +396,16 @@ static inline void put_run(T *to, const T *from, idx count, idx across, idx room
 static void put_aside(const product *c, T *y, const T *aside, idx pitch, idx filters, idx first,
                       idx last) {
     idx plane = c->OH * c->OW, image = c->groups * c->F * plane;
+    if (c->up == 1 && c->across == 1) { /* images are runs of pixels */
+        for (idx j = first; j < last;) {
+            idx run = least(plane - j % plane, last - j);
+            T *to = y + j / plane * image + j % plane;
+            for (idx f = 0; f < filters; ++f)
+                put_run(to + f * plane, aside + f * pitch + (j - first), run, 1, run);
+            j += run;
+        }
+        return;
+    }
     for (idx j = first; j < last;) {
         idx i = j / c->Q, q = j % c->Q, run = least(c->Q - q, last - j);
         idx h = i % c->P * c->up + c->row, column = q * c->across + c->col;
@@ -432,7 +446,8 @@ static void multiply_task(void *ctx, idx task, int slot) {
     for (idx b = 0; b < blocks; ++b) {
         idx t0 = part(all, blocks, b), depth = part(all, blocks, b + 1) - t0;
         idx c0 = t0 / (c->R * c->S), c1 = (t0 + depth - 1) / (c->R * c->S) + 1;
-        const T *from = c->x + g * c->C * c->H * c->W, *a = it->packed + (g * blocks + b) * it->slab;
+        const T *from = c->x + g * c->C * c->H * c->W,
+                *a = it->packed + (g * blocks + b) * it->slab;
         const idx *place = it->place + t0;
         if (!it->in_place) {
             fill_strip(it, strip, lines, inside, g, c0, c1, first, last);
@@ -517,7 +532,8 @@ static void cut_chunks(plan *it) {
 /* Everything about the strip; its elements for a block of taps. */
 static idx plan_strip(plan *it) {
     const product *c = it->c;
-    it->in_place = c->sw == 1 && c->top == 0 && c->left == 0 && c->Q - 1 + (c->S - 1) * c->dw < c->W &&
+    it->in_place = c->sw == 1 && c->top == 0 && c->left == 0 &&
+                   c->Q - 1 + (c->S - 1) * c->dw < c->W &&
                    (c->P - 1) * c->sh + (c->R - 1) * c->dh < c->H;
     idx pixels = it->panels * NR, images = 1, rows = 1, columns = c->Q;
     if (it->pieces > 1) {
@@ -569,12 +585,11 @@ static int multiply_all(const product *c) {
     it.aside_pitch = it.panels * NR + VL;
     it.aside_bytes = line_bytes(it.aside_pitch * block);
     it.slot_bytes = it.strip_bytes + it.panel_bytes + it.aside_bytes +
-                    line_bytes(it.columns.lines * (round_up(it.columns.size, VL) +
-                                                   (idx)(sizeof(line) / sizeof(T))));
+                    line_bytes(it.columns.lines *
+                               (round_up(it.columns.size, VL) + (idx)(sizeof(line) / sizeof(T))));
     size_t packed_bytes = line_bytes(c->groups * blocks * it.slab);
     size_t shift_bytes = ((size_t)(all + KC) * sizeof(idx) + 63) / 64 * 64;
-    char *memory =
-        fastnn_scratch(packed_bytes + shift_bytes + (size_t)c->threads * it.slot_bytes);
+    char *memory = fastnn_scratch(packed_bytes + shift_bytes + (size_t)c->threads * it.slot_bytes);
     if (!memory) return FASTNN_NOMEM;
     it.packed = (T *)memory;
     it.steps = (idx *)(memory + packed_bytes);
@@ -590,8 +605,7 @@ static int multiply_all(const product *c) {
                                      weights / 2);
         if (status == FASTNN_OK)
             status = fastnn_parallel_for(it.chunks * c->groups * it.parts, multiply_task, &it,
-                                         c->threads,
-                                         weights * (double)c->N * (double)grid(c) / 64);
+                                         c->threads, weights * (double)c->N * (double)grid(c) / 64);
     }
     fastnn_scratch_release(memory);
     return status;
@@ -599,15 +613,42 @@ static int multiply_all(const product *c) {
 
 /* -- forward and the gradient of the image --------------------------------------------------- */
 
+int FN(conv_im2col_backward_data)(const conv *v);
+
 int FN(conv_direct_forward)(const conv *v) {
     idx C = v->C / v->groups, F = v->K / v->groups, window = v->R * v->S;
     product c = {
-        .x = v->x, .w = v->w, .bias = v->b, .y = v->y,
-        .N = v->N, .groups = v->groups, .C = C, .H = v->H, .W = v->W, .F = F, .R = v->R, .S = v->S,
-        .sh = v->sh, .sw = v->sw, .dh = v->dh, .dw = v->dw_step, .top = v->top, .left = v->left,
-        .P = v->P, .Q = v->Q, .OH = v->P, .OW = v->Q, .up = 1, .across = 1,
-        .w_group = F * C * window, .w_filter = C * window, .w_channel = window, .w_row = v->S,
-        .w_column = 1, .workspace = v->workspace, .threads = v->threads,
+        .x = v->x,
+        .w = v->w,
+        .bias = v->b,
+        .y = v->y,
+        .N = v->N,
+        .groups = v->groups,
+        .C = C,
+        .H = v->H,
+        .W = v->W,
+        .F = F,
+        .R = v->R,
+        .S = v->S,
+        .sh = v->sh,
+        .sw = v->sw,
+        .dh = v->dh,
+        .dw = v->dw_step,
+        .top = v->top,
+        .left = v->left,
+        .P = v->P,
+        .Q = v->Q,
+        .OH = v->P,
+        .OW = v->Q,
+        .up = 1,
+        .across = 1,
+        .w_group = F * C * window,
+        .w_filter = C * window,
+        .w_channel = window,
+        .w_row = v->S,
+        .w_column = 1,
+        .workspace = v->workspace,
+        .threads = v->threads,
     };
     return multiply_all(&c);
 }
@@ -643,22 +684,58 @@ static void fill_phase(const product *c) {
                 c->y[(n * c->OH + h) * c->OW + w] = c->bias ? c->bias[n % (c->groups * c->F)] : 0;
 }
 
+/* Whether im2col's product, w^T dy and the sums of its rows, is less work. It computes only what dy
+ * holds and keeps its tile full with one channel, but adds up C R S rows. Cycles for a vector of
+ * pixels, per group, measured on Zen 5; neither N nor threads count, for the order of sums differs.
+ */
+static int columns_are_better(const conv *v) {
+    double K = (double)(v->K / v->groups), C = (double)(v->C / v->groups);
+    double window = (double)(v->R * v->S), used = window / (double)(v->sh * v->sw);
+    double tap = C > 3 ? C / 2 : 1.5;
+    double direct = (double)(v->H * v->W) * K * (3 + used * tap);
+    return (double)(v->P * v->Q) * (window * C * (K / 2 + 4) + K) < direct;
+}
+
 int FN(conv_direct_backward_data)(const conv *v) {
+    if (columns_are_better(v)) return FN(conv_im2col_backward_data)(v);
     idx C = v->K / v->groups, F = v->C / v->groups, window = v->R * v->S;
     for (idx a = 0; a < least(v->sh, v->H); ++a) {
         phase_taps rows = taps_of_phase(a, v->R, v->sh, v->dh, v->top);
         for (idx b = 0; b < least(v->sw, v->W); ++b) {
             phase_taps columns = taps_of_phase(b, v->S, v->sw, v->dw_step, v->left);
             product c = {
-                .x = v->dy, .bias = v->b, .y = v->dx,
-                .N = v->N, .groups = v->groups, .C = C, .H = v->P, .W = v->Q, .F = F,
-                .R = rows.count, .S = columns.count, .sh = 1, .sw = 1, .dh = rows.dilation,
-                .dw = columns.dilation, .top = rows.before, .left = columns.before,
-                .P = ceil_div(v->H - a, v->sh), .Q = ceil_div(v->W - b, v->sw),
-                .OH = v->H, .OW = v->W, .up = v->sh, .across = v->sw, .row = a, .col = b,
-                .w_group = C * F * window, .w_filter = window, .w_channel = F * window,
-                .w_row = -rows.step * v->S, .w_column = -columns.step,
-                .workspace = v->workspace, .threads = v->threads,
+                .x = v->dy,
+                .bias = v->b,
+                .y = v->dx,
+                .N = v->N,
+                .groups = v->groups,
+                .C = C,
+                .H = v->P,
+                .W = v->Q,
+                .F = F,
+                .R = rows.count,
+                .S = columns.count,
+                .sh = 1,
+                .sw = 1,
+                .dh = rows.dilation,
+                .dw = columns.dilation,
+                .top = rows.before,
+                .left = columns.before,
+                .P = ceil_div(v->H - a, v->sh),
+                .Q = ceil_div(v->W - b, v->sw),
+                .OH = v->H,
+                .OW = v->W,
+                .up = v->sh,
+                .across = v->sw,
+                .row = a,
+                .col = b,
+                .w_group = C * F * window,
+                .w_filter = window,
+                .w_channel = F * window,
+                .w_row = -rows.step * v->S,
+                .w_column = -columns.step,
+                .workspace = v->workspace,
+                .threads = v->threads,
             };
             if (!rows.count || !columns.count) {
                 fill_phase(&c);
