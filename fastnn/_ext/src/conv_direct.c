@@ -303,11 +303,10 @@ typedef void strip_tile(idx k, const T *a, const lane *b, T *c, idx ldc, const e
 
 /* Few filters: four vectors of pixels, all read in place, keep the FMA units as busy. */
 #define ZERO_WIDE(i) vec x##i = {0}, y##i = {0}, z##i = {0}, u##i = {0};
-#define STEP_WIDE(i)                                                                               \
-    x##i += a[i] * b0;                                                                             \
-    y##i += a[i] * b1;                                                                             \
-    z##i += a[i] * b2;                                                                             \
-    u##i += a[i] * b3;
+#define STEP_X(i) x##i += a[i] * v;
+#define STEP_Y(i) y##i += a[i] * v;
+#define STEP_Z(i) z##i += a[i] * v;
+#define STEP_U(i) u##i += a[i] * v;
 #define PUT_WIDE(i)                                                                                \
     finish(c + i * ldc, x##i, e, i, 0);                                                            \
     finish(c + i * ldc + VL, y##i, e, i, VL);                                                      \
@@ -321,9 +320,14 @@ typedef void strip_tile(idx k, const T *a, const lane *b, T *c, idx ldc, const e
         ROWS_##m(ZERO_WIDE);                                                                       \
         for (idx t = 0; t < k; ++t, a += m) {                                                      \
             idx p = place[t];                                                                      \
-            vec b0 = load(from0 + p), b1 = load(from1 + p), b2 = load(from2 + p),                  \
-                b3 = load(from3 + p);                                                              \
-            ROWS_##m(STEP_WIDE);                                                                   \
+            vec v = load(from0 + p);                                                               \
+            ROWS_##m(STEP_X);                                                                      \
+            v = load(from1 + p);                                                                   \
+            ROWS_##m(STEP_Y);                                                                      \
+            v = load(from2 + p);                                                                   \
+            ROWS_##m(STEP_Z);                                                                      \
+            v = load(from3 + p);                                                                   \
+            ROWS_##m(STEP_U);                                                                      \
         }                                                                                          \
         ROWS_##m(PUT_WIDE);                                                                        \
     }
