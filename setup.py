@@ -128,7 +128,7 @@ def extensions():
             include_dirs=[str(EXT), numpy.get_include()],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
             extra_compile_args=["-O2", "-g0", "-fvisibility=hidden"],
-            extra_link_args=[] if sys.platform == "darwin" else [],
+            extra_link_args=[] if sys.platform == "darwin" else ["-Wl,-s"],
             libraries=["m", "pthread"] if name == "_core" and os.name == "posix" else [],
             # Every door sees the kernels' declarations; only `_core` contains their code.
             depends=[str(p) for p in SRC.glob("*.[ch]" if name == "_core" else "fastnn.h")]
