@@ -64,6 +64,16 @@ def im2col_filters(
     run(kernels(dy).conv_im2col_backward_filter, call, x, None, None, dy, None, None, dw)
 
 
+def direct_forward(call, cnp.ndarray x not None, cnp.ndarray w not None, b, cnp.ndarray y not None):
+    """y = conv(x, w) + b."""
+    run(kernels(x).conv_direct_forward, call, x, w, b, None, y, None, None)
+
+
+def direct_image(call, cnp.ndarray w not None, cnp.ndarray dy not None, b, cnp.ndarray dx not None):
+    """dx from w and dy, plus b per channel."""
+    run(kernels(dy).conv_direct_backward_data, call, None, w, b, dy, None, dx, None)
+
+
 def depthwise_forward(
     call, cnp.ndarray x not None, cnp.ndarray w not None, b, cnp.ndarray y not None
 ):
