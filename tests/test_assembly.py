@@ -37,16 +37,20 @@ def inner_loop(assembly, function):
 )
 @pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
 @pytest.mark.parametrize("isa", ISAS)
-def test_the_tile_has_only_fused_products_and_no_spill(isa, bits, suffix):
+@pytest.mark.parametrize(
+    "source,name",
+    [("gemm.c", "tile"), ("conv_winograd.c", "product"), ("conv_winograd_filter.c", "outer")],
+)
+def test_the_tile_has_only_fused_products_and_no_spill(source, name, isa, bits, suffix):
     flags, rows = ISAS[isa]
     command = ["gcc", *FLAGS, *flags, f"-DFASTNN_BITS={bits}", f"-DFASTNN_ISA={isa}", "-S"]
     done = subprocess.run(
-        [*command, str(SRC / "gemm.c"), "-o", "-"], capture_output=True, text=True, timeout=120
+        [*command, str(SRC / source), "-o", "-"], capture_output=True, text=True, timeout=120
     )
     if "unrecognized command" in done.stderr:
         pytest.skip(f"this gcc does not build {isa} for this CPU family")
     assert done.returncode == 0, done.stderr
-    loop = inner_loop(done.stdout, f"tile_{rows}")
+    loop = inner_loop(done.stdout, f"{name}_{rows}")
     assert sum(bool(re.match(rf"vfn?m\w+{suffix}\b", x)) for x in loop) == 2 * rows
     assert not [x for x in loop if re.match(rf"v(mul|add|mov\w*){suffix}\b", x) and "rsp" in x]
     assert not [x for x in loop if "(%rsp)" in x or "(%rbp)" in x]

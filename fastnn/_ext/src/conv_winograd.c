@@ -11,8 +11,9 @@
 #include "winograd_tiles.h"
 
 enum { DEEP = 16 };             /* channels that lie together; a multiple of VL */
-enum { CHAIN = 128 };           /* channels that are added up in one chain; of DEEP */
+enum { CHAIN = 64 };            /* channels that are added up in one chain; of DEEP */
 enum { CELLS = 768 << 10 };     /* bytes of V that a block aims at, in the second level */
+enum { FILTERS = 12 << 20 };    /* bytes of U at a time, in the third level */
 enum { LEAST = 24, MOST = 96 }; /* tiles of a block: fewer stream U too often */
 
 /* y and dx in one: N images of C channels H W to F channels P Q, per group. */
@@ -35,14 +36,19 @@ typedef struct {
 } plan;
 
 static inline idx panels(const plan *it) { return ceil_div(it->f1 - it->f0, NR); }
+/* Elements of U from one position to the next. */
+static inline idx u_stride(const plan *it, idx width) { return it->C * width + LINE; }
+static inline idx width_of(const plan *it, idx panel) {
+    return panel_width(it->f1 - it->f0, panel * NR);
+}
 static inline idx depth(idx C) { return round_up(C, DEEP); }
 
 /* -- filters --------------------------------------------------------------------------------- */
 
 /* U of one panel of filters; a task. */
 INLINE void transform_filters(const plan *it, idx m, idx group, idx panel) {
-    idx n = m + 2, first = it->f0 + panel * NR, width = panel_width(it->f1 - it->f0, panel * NR);
-    T *u = it->u + group * it->slab + panel * NR * it->C * n * n;
+    idx n = m + 2, first = it->f0 + panel * NR, width = width_of(it, panel);
+    T *u = it->u + group * it->slab + panel * u_stride(it, NR) * n * n;
     /* Filters side by side in w are 9 apart, else their channels are. */
     idx together = it->w_input == 9 ? DEEP : 1;
     T taps[(DEEP * 9 + 2 * VB / sizeof(T)) * (VB / sizeof(T))] __attribute__((aligned(VB)));
@@ -69,7 +75,7 @@ INLINE void transform_filters(const plan *it, idx m, idx group, idx panel) {
                     vec t[MOST_SIDE];
                     winograd_taps(m, half[i], t);
                     for (idx j = 0; j < n; ++j)
-                        store(u + ((i * n + j) * it->C + c) * width + h, t[j]);
+                        store(u + (i * n + j) * u_stride(it, width) + c * width + h, t[j]);
                 }
             }
         }
@@ -185,37 +191,41 @@ static inline idx block_start(const plan *it, idx block) {
     return part(bands(&it->tiles), it->blocks, block);
 }
 
+/* Products of `tiles` tiles and one panel of filters at one position. */
+static void multiply_panel(const plan *it, idx group, idx panel, idx xi, const T *v, T *kept,
+                           idx tiles) {
+    idx width = width_of(it, panel), heights = row_panels(tiles);
+    const T *u = it->u + group * it->slab + panel * u_stride(it, NR) * positions(it->tiles.m) +
+                 xi * u_stride(it, width);
+    for (idx c = 0; c < it->C; c += CHAIN)
+        for (idx h = 0; h < heights; ++h) {
+            idx t0 = part(tiles, heights, h), t1 = part(tiles, heights, h + 1);
+            products[t1 - t0][width == NR](
+                least(CHAIN, it->C - c), v + xi * it->v_stride + c * it->most_tiles + t0 * DEEP,
+                it->most_tiles * DEEP, u + c * width, kept + xi * it->m_stride + t0 * width, c > 0);
+        }
+}
+
 INLINE void transform_block(const plan *it, idx m, idx group, idx block, idx split, char *memory) {
     const grid *g = &it->tiles;
     idx b0 = block_start(it, block), b1 = block_start(it, block + 1);
-    idx tiles = tiles_before(g, b1) - tiles_before(g, b0), heights = row_panels(tiles);
-    T *v = (T *)memory, *products_m = (T *)(memory + it->v_bytes);
+    idx tiles = tiles_before(g, b1) - tiles_before(g, b0);
+    T *v = (T *)memory, *kept = (T *)(memory + it->v_bytes);
     T *strip_y = (T *)(memory + it->v_bytes + it->m_bytes);
     strip s = make_strip(g, (T *)(memory + it->v_bytes + it->m_bytes + it->y_bytes));
     for (idx c = 0; c < it->C; c += VL)
         transform_bands(m, 0, g, &it->x, group * it->C + c, least(VL, it->C - c), b0, b1, &s,
                         v + c / DEEP * DEEP * it->most_tiles + c % DEEP, it->v_stride, DEEP);
-    idx filters = it->f1 - it->f0;
-    for (idx p = part(panels(it), it->splits, split); p < part(panels(it), it->splits, split + 1);
-         ++p) {
-        idx width = panel_width(filters, p * NR);
-        const T *u = it->u + group * it->slab + p * NR * it->C * positions(m);
-        for (idx xi = 0; xi < positions(m); ++xi)
-            for (idx c = 0; c < it->C; c += CHAIN)
-                for (idx h = 0; h < heights; ++h) {
-                    idx t0 = part(tiles, heights, h), t1 = part(tiles, heights, h + 1);
-                    products[t1 - t0][width == NR](
-                        least(CHAIN, it->C - c),
-                        v + xi * it->v_stride + c * it->most_tiles + t0 * DEEP,
-                        it->most_tiles * DEEP, u + (xi * it->C + c) * width,
-                        products_m + xi * it->m_stride + t0 * width, c > 0);
-                }
+    idx last = part(panels(it), it->splits, split + 1);
+    for (idx p = part(panels(it), it->splits, split); p < last; ++p) {
+        for (idx xi = 0; xi < positions(m); ++xi) multiply_panel(it, group, p, xi, v, kept, tiles);
+        idx width = width_of(it, p);
         for (idx f = 0; f < width; f += VL) {
             idx first = it->f0 + p * NR + f, lanes = least(VL, it->f1 - first);
             idx plane = group * it->F + first;
             T bias[VB / sizeof(T)] __attribute__((aligned(VB))) = {0};
             for (idx i = 0; it->b && i < lanes; ++i) bias[i] = it->b[plane + i];
-            transform_back(it, m, products_m + f, width, plane, lanes, load(bias), b0, b1, strip_y);
+            transform_back(it, m, kept + f, width, plane, lanes, load(bias), b0, b1, strip_y);
         }
     }
 }
@@ -249,16 +259,18 @@ static void cut_blocks(plan *it, idx m, idx aim) {
 
 static int run(plan *it, const conv *v) {
     idx m = v->tile, xi = positions(m), threads = v->threads;
-    /* Half of the workspace for U, half for blocks. */
-    idx half = v->workspace / 2;
-    idx limit = half / (idx)sizeof(T) / (it->groups * xi * it->C);
-    idx pass = least(it->F, most(limit < NR ? VL : limit / NR * NR, VL));
+    /* At most three quarters of the workspace for U, one for blocks. */
+    idx quarter = v->workspace / 4;
+    idx limit = least(3 * quarter, FILTERS) / (idx)sizeof(T) / (it->groups * xi * it->C);
+    idx pass = limit < NR ? VL : limit / NR * NR;
+    if (pass >= NR) pass = round_up(ceil_div(it->F, ceil_div(it->F, pass)), NR);
+    pass = least(it->F, pass);
     idx aim = CELLS / (xi * depth(it->C) * (idx)sizeof(T));
     aim = most(LEAST, least(aim, MOST));
-    for (cut_blocks(it, m, aim); aim > 1 && (idx)it->slot_bytes * threads > half;)
+    for (cut_blocks(it, m, aim); aim > 1 && (idx)it->slot_bytes * threads > quarter;)
         cut_blocks(it, m, aim /= 2);
-    threads = most(1, least(threads, half / (idx)it->slot_bytes));
-    it->slab = round_up(pass, VL) * it->C * xi;
+    threads = most(1, least(threads, quarter / (idx)it->slot_bytes));
+    it->slab = ceil_div(pass, NR) * u_stride(it, pass > VL ? NR : VL) * xi;
     size_t u_bytes = line_bytes(it->groups * it->slab);
     char *memory = fastnn_scratch(u_bytes + (size_t)threads * it->slot_bytes);
     if (!memory) return FASTNN_NOMEM;

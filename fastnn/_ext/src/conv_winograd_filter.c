@@ -6,8 +6,10 @@
  * of multiply-adds per chunk, chunks are added in order, and both follow from the shape. */
 #include "winograd_tiles.h"
 
-enum { CHUNK = 96 }; /* tiles of a chunk, at most: 48 KiB of 128 channels per position */
-enum { TRANSFORMED = 12 << 20 }; /* bytes of transforms at a time, in the third level */
+enum { CHUNK = 96 };            /* tiles of a chunk, at most: 48 KiB of 128 channels per position */
+enum { TALL = 48 };             /* filters that lie together: whole tiles of any height MR */
+enum { SUMS = 10 << 20 };       /* bytes of sums, in the third level too */
+enum { TRANSFORMED = 4 << 20 }; /* bytes of transforms at a time, in the third level */
 
 typedef struct {
     images x, dy;
@@ -16,7 +18,8 @@ typedef struct {
     idx C, F, c0, c1, f0, f1, group; /* of a group, and those in work now */
     idx chunk_bands, chunks, most_tiles;
     idx k0, k1;              /* the chunks that are transformed now */
-    idx ldc, ldf;            /* elements of a tile's channels, filters */
+    idx tall;                /* filters that lie together */
+    idx most_tiles_now;      /* room for tiles of the chunks that are transformed now */
     idx x_stride, dy_stride; /* from one position to the next */
     idx ldm;                 /* elements of a filter's channels in the sums */
     T *tx, *tdy, *sums;
@@ -41,13 +44,16 @@ INLINE void transform_chunk(const plan *it, idx m, idx k, idx lane_group, char *
     if (lane_group < x_groups) {
         idx c = lane_group * VL;
         transform_bands(m, 0, &it->tiles, &it->x, it->group * it->C + it->c0 + c,
-                        least(VL, it->c1 - it->c0 - c), b0, b1, &s, it->tx + tile * it->ldc + c,
-                        it->x_stride, it->ldc);
+                        least(VL, it->c1 - it->c0 - c), b0, b1, &s,
+                        it->tx + c / NR * NR * it->most_tiles_now + tile * NR + c % NR,
+                        it->x_stride, NR);
     } else {
         idx f = (lane_group - x_groups) * VL;
         transform_bands(m, 1, &it->tiles, &it->dy, it->group * it->F + it->f0 + f,
-                        least(VL, it->f1 - it->f0 - f), b0, b1, &s, it->tdy + tile * it->ldf + f,
-                        it->dy_stride, it->ldf);
+                        least(VL, it->f1 - it->f0 - f), b0, b1, &s,
+                        it->tdy + f / it->tall * it->tall * it->most_tiles_now + tile * it->tall +
+                            f % it->tall,
+                        it->dy_stride, it->tall);
     }
 }
 
@@ -67,24 +73,23 @@ static void transform_task(void *ctx, idx task, int slot) {
 
 /* -- products -------------------------------------------------------------------------------- */
 
-typedef void outer(idx k, const T *a, idx lda, const T *b, idx ldb, T *c, idx ldc,
-                   const epilogue *e);
+typedef void outer(idx k, const T *a, idx lda, const T *b, T *c, idx ldc, const epilogue *e);
 
 /* c[i][2 or 1 vectors] (+)= sum over k of a[k][i] b[k]. */
 #define OUTER(m)                                                                                   \
-    static void outer_##m(idx k, const T *restrict a, idx lda, const T *restrict b, idx ldb, T *c, \
-                          idx ldc, const epilogue *e) {                                            \
+    static void outer_##m(idx k, const T *restrict a, idx lda, const T *restrict b, T *c, idx ldc, \
+                          const epilogue *e) {                                                     \
         ROWS_##m(ZERO);                                                                            \
-        for (; k > 0; --k, a += lda, b += ldb) {                                                   \
+        for (; k > 0; --k, a += lda, b += NR) {                                                    \
             vec b0 = load(b), b1 = load(b + VL);                                                   \
             ROWS_##m(STEP);                                                                        \
         }                                                                                          \
         ROWS_##m(PUT);                                                                             \
     }                                                                                              \
-    static void slim_##m(idx k, const T *restrict a, idx lda, const T *restrict b, idx ldb, T *c,  \
-                         idx ldc, const epilogue *e) {                                             \
+    static void slim_##m(idx k, const T *restrict a, idx lda, const T *restrict b, T *c, idx ldc,  \
+                         const epilogue *e) {                                                      \
         ROWS_##m(ZERO_NARROW);                                                                     \
-        for (; k > 0; --k, a += lda, b += ldb) {                                                   \
+        for (; k > 0; --k, a += lda, b += NR) {                                                    \
             vec b0 = load(b);                                                                      \
             ROWS_##m(STEP_NARROW);                                                                 \
         }                                                                                          \
@@ -94,28 +99,24 @@ EACH_HEIGHT(OUTER)
 #define ENTRY(m) {slim_##m, outer_##m},
 static outer *const outers[MR + 1][2] = {{0, 0}, EACH_HEIGHT(ENTRY)};
 
-/* A task: one position of some filters. */
-enum { FILTERS = 96 };
-
-static inline idx filter_parts(const plan *it) { return ceil_div(it->f1 - it->f0, FILTERS); }
-
+/* A task: one position of the filters that lie together. */
 static void product_task(void *ctx, idx task, int slot) {
     const plan *it = ctx;
-    idx parts = filter_parts(it), xi = task / parts, F = it->f1 - it->f0, C = it->c1 - it->c0;
-    idx first = part(F, parts, task % parts), last = part(F, parts, task % parts + 1);
-    idx heights = row_panels(last - first), base = chunk_tile(it, it->k0);
+    idx F = it->f1 - it->f0, C = it->c1 - it->c0, groups = ceil_div(F, it->tall);
+    idx xi = task / groups, f0 = task % groups * it->tall, filters = least(it->tall, F - f0);
+    idx heights = row_panels(filters), base = chunk_tile(it, it->k0);
+    const T *dy = it->tdy + xi * it->dy_stride + f0 * it->most_tiles_now;
+    const T *x = it->tx + xi * it->x_stride;
+    T *sums = it->sums + (xi * F + f0) * it->ldm;
     for (idx k = it->k0; k < it->k1; ++k) {
         idx tile = chunk_tile(it, k) - base, tiles = chunk_tile(it, k + 1) - base - tile;
-        const T *a = it->tdy + xi * it->dy_stride + tile * it->ldf;
-        const T *b = it->tx + xi * it->x_stride + tile * it->ldc;
         epilogue e = {.accumulate = k > 0};
         for (idx c = 0; c < C; c += NR)
             for (idx h = 0; h < heights; ++h) {
-                idx f = first + part(last - first, heights, h),
-                    end = first + part(last - first, heights, h + 1);
-                outers[end - f][panel_width(C, c) == NR](tiles, a + f, it->ldf, b + c, it->ldc,
-                                                         it->sums + (xi * F + f) * it->ldm + c,
-                                                         it->ldm, &e);
+                idx f = part(filters, heights, h), rows = part(filters, heights, h + 1) - f;
+                outers[rows][panel_width(C, c) == NR](tiles, dy + tile * it->tall + f, it->tall,
+                                                      x + c * it->most_tiles_now + tile * NR,
+                                                      sums + f * it->ldm + c, it->ldm, &e);
             }
     }
     (void)slot;
@@ -161,9 +162,10 @@ static void gather_task(void *ctx, idx f, int slot) {
 static size_t sums_bytes(const plan *it, idx C, idx F) {
     return line_bytes(positions(it->tiles.m) * F * odd_lines(C));
 }
-static size_t side_bytes(const plan *it, idx channels, idx tiles) {
-    return line_bytes(positions(it->tiles.m) * (tiles * odd_lines(channels) + LINE));
+static size_t side_bytes(const plan *it, idx channels, idx together, idx tiles) {
+    return line_bytes(positions(it->tiles.m) * (tiles * round_up(channels, together) + LINE));
 }
+static idx tall(idx F) { return least(TALL, round_up(F, VL)); }
 
 static int add_up(plan *it, idx threads, double work) {
     idx F = it->f1 - it->f0, C = it->c1 - it->c0, xi = positions(it->tiles.m);
@@ -176,7 +178,7 @@ static int add_up(plan *it, idx threads, double work) {
         status = fastnn_parallel_for((it->k1 - it->k0) * lane_groups(it), transform_task, it,
                                      (int)threads, transforms * share * (double)(C + F) / 8);
         if (status == FASTNN_OK)
-            status = fastnn_parallel_for(xi * filter_parts(it), product_task, it, (int)threads,
+            status = fastnn_parallel_for(xi * ceil_div(F, it->tall), product_task, it, (int)threads,
                                          work * share);
     }
     if (status == FASTNN_OK)
@@ -202,19 +204,21 @@ int FN(conv_winograd_backward_filter)(const conv *v) {
     threads = most(1, least(threads, v->workspace / 4 / (idx)it.slot_bytes));
     /* All filters and channels at once if sums and a chunk fit, else some of them. */
     idx room = v->workspace - threads * (idx)it.slot_bytes, c = it.C, f = it.F;
-    while ((idx)(sums_bytes(&it, c, f) + side_bytes(&it, c, it.most_tiles) +
-                 side_bytes(&it, f, it.most_tiles)) > room &&
+    while ((sums_bytes(&it, c, f) > SUMS ||
+            (idx)(sums_bytes(&it, c, f) + side_bytes(&it, c, NR, it.most_tiles) +
+                  side_bytes(&it, f, tall(f), it.most_tiles)) > room) &&
            most(c, f) > VL) {
         if (c > f)
             c = round_up(ceil_div(c, 2), VL);
         else
             f = round_up(ceil_div(f, 2), VL);
     }
-    idx one = (idx)(side_bytes(&it, c, it.most_tiles) + side_bytes(&it, f, it.most_tiles));
+    idx one =
+        (idx)(side_bytes(&it, c, NR, it.most_tiles) + side_bytes(&it, f, tall(f), it.most_tiles));
     idx chunks = most(1, least(room - (idx)sums_bytes(&it, c, f), TRANSFORMED) / one);
     chunks = ceil_div(it.chunks, ceil_div(it.chunks, chunks));
     idx tiles = chunks * it.most_tiles;
-    size_t tx_bytes = side_bytes(&it, c, tiles), tdy_bytes = side_bytes(&it, f, tiles);
+    size_t tx_bytes = side_bytes(&it, c, NR, tiles), tdy_bytes = side_bytes(&it, f, tall(f), tiles);
     char *memory = fastnn_scratch(sums_bytes(&it, c, f) + tx_bytes + tdy_bytes +
                                   (size_t)threads * it.slot_bytes);
     if (!memory) return FASTNN_NOMEM;
@@ -227,13 +231,14 @@ int FN(conv_winograd_backward_filter)(const conv *v) {
         for (it.f0 = 0; it.f0 < it.F; it.f0 = it.f1)
             for (it.c0 = 0, it.f1 = least(it.F, it.f0 + f); it.c0 < it.C; it.c0 = it.c1) {
                 it.c1 = least(it.C, it.c0 + c);
-                it.ldc = odd_lines(it.c1 - it.c0);
-                it.ldf = odd_lines(it.f1 - it.f0);
-                it.ldm = it.ldc;
-                it.x_stride = tiles * it.ldc + LINE;
-                it.dy_stride = tiles * it.ldf + LINE;
+                idx C = it.c1 - it.c0, F = it.f1 - it.f0;
+                it.tall = tall(F);
+                it.ldm = odd_lines(C);
+                it.most_tiles_now = tiles;
+                it.x_stride = tiles * round_up(C, NR) + LINE;
+                it.dy_stride = tiles * round_up(F, it.tall) + LINE;
                 it.k1 = chunks;
-                double products = (double)(it.c1 - it.c0) * (double)(it.f1 - it.f0);
+                double products = (double)C * (double)F;
                 if (status == FASTNN_OK)
                     status =
                         add_up(&it, threads, products * (double)xi * (double)(all * widest) / 32);
