@@ -570,9 +570,9 @@ def use(
         Bound on scratch memory in bytes, at least 1 MiB.
     precision
         ``"exact"``: every sum is added up as it is defined; ``"default"``: also algorithms that
-        are as accurate as that, or more (convolution's Winograd F(2x2,3x3), and F(4x4,3x3) for the
+        are about as accurate as that (convolution's Winograd F(2x2,3x3), and F(4x4,3x3) for the
         gradient of the filters); ``"fast"``: also F(4x4,3x3) for results and gradients of images,
-        with about three times the error of a plain sum. A context keeps the precision that held at
+        with about five times the error of a plain sum. A context keeps the precision that held at
         its forward.
 
     Raises

@@ -241,6 +241,17 @@ static void block_task(void *ctx, idx task, int slot) {
         transform_block(it, 4, group, block, split, memory);
 }
 
+/* Some filters, from their transforms on, of all tiles. */
+static void own_filters_task(void *ctx, idx task, int slot) {
+    const plan *it = ctx;
+    idx group = task / it->splits, split = task % it->splits;
+    idx last = part(panels(it), it->splits, split + 1);
+    for (idx p = part(panels(it), it->splits, split); p < last; ++p)
+        filters_task(ctx, group * panels(it) + p, slot);
+    for (idx block = 0; block < it->blocks; ++block)
+        block_task(ctx, (group * it->blocks + block) * it->splits + split, slot);
+}
+
 /* -- the whole ------------------------------------------------------------------------------- */
 
 /* Blocks of about `aim` tiles, and the scratch memory of one that is being worked on. */
@@ -276,19 +287,27 @@ static int run(plan *it, const conv *v) {
     if (!memory) return FASTNN_NOMEM;
     it->u = (T *)memory;
     it->slots = memory + u_bytes;
+    idx tiles = it->N * it->tiles.TP * it->tiles.TQ;
     int status = FASTNN_OK;
     for (it->f0 = 0; it->f0 < it->F && status == FASTNN_OK; it->f0 = it->f1) {
         it->f1 = least(it->F, it->f0 + pass);
+        double filters = (double)it->groups * (double)it->C * (double)(it->f1 - it->f0);
+        double work = filters * (double)(tiles * xi) / 32;
+        /* With few tiles a thread transforms its own filters, and all tiles for them: a line that
+         * another core has written costs more (1x 28x28, 128 channels: 0.39 against 0.25 ms). */
+        it->splits = least(panels(it), ceil_div(threads, it->groups));
+        if (it->splits * it->groups >= threads && it->splits * tiles < 4 * it->F) {
+            status = fastnn_parallel_for(it->groups * it->splits, own_filters_task, it,
+                                         (int)threads, work);
+            continue;
+        }
         /* A single image may be one block: threads share its filters then. */
         it->splits = least(panels(it), ceil_div(2 * threads, it->groups * it->blocks));
-        if (threads == 1) it->splits = 1;
-        double filters = (double)it->groups * (double)it->C * (double)(it->f1 - it->f0);
         status = fastnn_parallel_for(it->groups * panels(it), filters_task, it, (int)threads,
                                      filters * (double)xi / 8);
         if (status == FASTNN_OK)
-            status = fastnn_parallel_for(
-                it->groups * it->blocks * it->splits, block_task, it, (int)threads,
-                filters * (double)(it->N * it->tiles.TP * it->tiles.TQ * xi) / 32);
+            status = fastnn_parallel_for(it->groups * it->blocks * it->splits, block_task, it,
+                                         (int)threads, work);
     }
     fastnn_scratch_release(memory);
     return status;

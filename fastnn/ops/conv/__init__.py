@@ -90,7 +90,7 @@ def _conv2d(
 
     Filters of 3x3 with stride 1 and dilation 1 mostly run Winograd's algorithm, 2.25 times fewer
     products (4 times in dw) at the accuracy of a plain sum; ``fastnn.use(precision="exact")`` turns
-    it off, ``"fast"`` lets y and dx save 4 times too, at about three times the error. See A. Lavin,
+    it off, ``"fast"`` lets y and dx save 4 times too, at about five times the error. See A. Lavin,
     S. Gray, "Fast algorithms for convolutional neural networks" (arXiv 1509.09308).
 
     Examples
