@@ -55,7 +55,15 @@ def check_tile(source, function, products, isa, bits, suffix):
 
 @pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("source,tile", [("gemm.c", "tile"), ("conv_direct.c", "strip")])
+@pytest.mark.parametrize(
+    "source,tile",
+    [
+        ("gemm.c", "tile"),
+        ("conv_direct.c", "strip"),
+        ("conv_winograd.c", "product"),
+        ("conv_winograd_filter.c", "outer"),
+    ],
+)
 def test_the_tile_has_only_fused_products_and_no_spill(source, tile, isa, bits, suffix):
     check_tile(source, f"{tile}_{ISAS[isa][1]}", 2 * ISAS[isa][1], isa, bits, suffix)
 
