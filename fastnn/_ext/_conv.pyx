@@ -59,6 +59,13 @@ def im2col_filters(
     run(kernels(dy).conv_im2col_backward_filter, call, x, None, None, dy, None, None, dw)
 
 
+def direct_filters(
+    call, cnp.ndarray x not None, cnp.ndarray dy not None, cnp.ndarray dw not None
+):
+    """dw from x and dy."""
+    run(kernels(dy).conv_direct_backward_filter, call, x, None, None, dy, None, None, dw)
+
+
 def depthwise_forward(
     call, cnp.ndarray x not None, cnp.ndarray w not None, b, cnp.ndarray y not None
 ):

@@ -17,17 +17,6 @@ enum { COLUMNS = 512 };  /* outputs of a row that a tile has at least, if the ro
 enum { DOTS = 9 };       /* taps that the gradient of the filters sums at the same time */
 enum { DOT_TASKS = 12 }; /* with fewer filters their gradient splits the batch too */
 
-/* 0, 1, 2 ... in a vector. */
-#if VB * 8 / FASTNN_BITS == 2
-#define COUNT ((ivec){0, 1})
-#elif VB * 8 / FASTNN_BITS == 4
-#define COUNT ((ivec){0, 1, 2, 3})
-#elif VB * 8 / FASTNN_BITS == 8
-#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7})
-#else
-#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
-#endif
-
 /* A vector of T as float64. */
 typedef double dvec __attribute__((vector_size(VB / sizeof(T) * sizeof(double))));
 typedef double dvecu

@@ -77,38 +77,21 @@ typedef void tile(idx k, const T *a, const T *b, T *c, idx ldc, const epilogue *
         ROWS_##m(PUT_NARROW);                                                                      \
     }
 
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-#if MR > 4
-TILE(5)
-TILE(6)
-#endif
-#if MR > 6
-TILE(7)
-TILE(8)
-#endif
-#if MR > 8
-TILE(9)
-TILE(10)
-TILE(11)
-TILE(12)
+/* F for every height of a tile. */
+#if MR == 4
+#define ALL_ROWS(F) F(1) F(2) F(3) F(4)
+#elif MR == 6
+#define ALL_ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6)
+#elif MR == 8
+#define ALL_ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8)
+#else
+#define ALL_ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12)
 #endif
 
-#define BOTH(m) {narrow_##m, tile_##m}
-static tile *const tiles[MR + 1][2] = {
-    {0, 0},  BOTH(1),  BOTH(2),  BOTH(3),  BOTH(4),
-#if MR > 4
-    BOTH(5), BOTH(6),
-#endif
-#if MR > 6
-    BOTH(7), BOTH(8),
-#endif
-#if MR > 8
-    BOTH(9), BOTH(10), BOTH(11), BOTH(12),
-#endif
-};
+ALL_ROWS(TILE)
+
+#define BOTH(m) {narrow_##m, tile_##m},
+static tile *const tiles[MR + 1][2] = {{0, 0}, ALL_ROWS(BOTH)};
 
 /* -- panels ---------------------------------------------------------------------------------- */
 
@@ -158,30 +141,34 @@ static inline void transpose(vec *v) {
     }
 }
 
-/* to[k][width] from `rows` <= width lines of `from`, each contiguous along k; missing rows are 0.
- * Whole vectors are stored in ascending order, so what one store writes too much the next mends. */
-static inline void pack_lines(T *to, idx width, const T *from, idx rows, idx line, idx k) {
-    enum {
-        GROUPS = (MR > 2 * (VB / sizeof(T)) ? MR : 2 * (VB / sizeof(T))) / (VB / sizeof(T)) + 1
-    };
-    idx groups = ceil_div(width, VL), k0 = 0;
-    for (; k0 + VL <= k; k0 += VL) {
-        vec v[GROUPS][VB / sizeof(T)];
-        for (idx g = 0; g < groups; ++g) {
-            for (idx i = 0; i < VL; ++i) {
-                idx row = g * VL + i;
-                v[g][i] = row < rows ? load(from + row * line + k0) : (vec){0};
-            }
-            transpose(v[g]);
-        }
-        for (idx i = 0; i < VL; ++i)
-            for (idx g = 0; g < groups; ++g) store(to + (k0 + i) * width + g * VL, v[g][i]);
-    }
-    for (; k0 < k; ++k0)
-        for (idx i = 0; i < width; ++i) to[k0 * width + i] = i < rows ? from[i * line + k0] : (T)0;
+/* VL cells from each of the first `rows` lines, zeros for the others up to VL; transposed. */
+static inline void load_lines(vec *v, const T *from, idx rows, idx line) {
+    if (rows >= VL)
+        for (idx i = 0; i < VL; ++i) v[i] = load(from + i * line);
+    else
+        for (idx i = 0; i < VL; ++i) v[i] = i < rows ? load(from + i * line) : (vec){0};
+    transpose(v);
 }
 
-/* to[k][width] from k lines of `from`, each `columns` <= width contiguous elements; the rest 0. */
+/* to[k][width] from `rows` <= width lines of `from`, each contiguous along k; missing rows are 0.
+ * Whole vectors are stored in ascending order, so what one store writes too much the next mends:
+ * only panels narrower than a vector write too much, wider ones take some lines twice. */
+static inline void pack_lines(T *to, idx width, const T *from, idx rows, idx line, idx k) {
+    for (idx k0 = 0; k0 < k && k >= VL; k0 += VL) {
+        k0 = least(k0, k - VL); /* the last ones once more rather than fewer */
+        for (idx g = 0; g < width; g += VL) {
+            idx first = most(0, least(g, width - VL));
+            vec v[VB / sizeof(T)];
+            load_lines(v, from + first * line + k0, rows - first, line);
+            for (idx i = 0; i < VL; ++i) store(to + (k0 + i) * width + first, v[i]);
+        }
+    }
+    for (idx i = 0; i < k && k < VL; ++i)
+        for (idx j = 0; j < width; ++j) to[i * width + j] = j < rows ? from[j * line + i] : (T)0;
+}
+
+/* to[k][width] from k lines of `from`, each `columns` <= width contiguous elements; the rest 0.
+ * Reads whole vectors wherever they end inside of `from`. */
 static inline void pack_columns(T *to, idx width, const T *from, idx columns, idx line, idx k) {
     if (columns == NR && width == NR) {
         for (idx i = 0; i < k; ++i) {
@@ -190,10 +177,16 @@ static inline void pack_columns(T *to, idx width, const T *from, idx columns, id
         }
         return;
     }
-    for (idx i = 0; i < k; ++i) {
-        for (idx j = 0; j < columns; ++j) to[i * width + j] = from[i * line + j];
-        for (idx j = columns; j < width; ++j) to[i * width + j] = 0;
+    idx i = 0, last = most(0, width - VL); /* the last vector of a line begins there */
+    idx room = (k - 1) * line + columns - last - VL;
+    ivec low = COUNT < (I)columns, high = COUNT < (I)(columns - last);
+    for (; i < k && i * line <= room; ++i) {
+        vec v = load(from + i * line + last);
+        if (last) store(to + i * width, select(low, load(from + i * line), (vec){0}));
+        store(to + i * width + last, select(high, v, (vec){0}));
     }
+    for (; i < k; ++i)
+        for (idx j = 0; j < width; ++j) to[i * width + j] = j < columns ? from[i * line + j] : (T)0;
 }
 
 /* Rows of a, element (i, k) at from[i*row + k*column], packed as panels of even heights. */

@@ -55,6 +55,18 @@ static inline vec splat(T s) { return s - (vec){0}; }
 static inline vec select(ivec mask, vec yes, vec no) {
     return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
 }
+
+/* 0, 1, 2 ... in a vector. */
+#if VB * 8 / FASTNN_BITS == 2
+#define COUNT ((ivec){0, 1})
+#elif VB * 8 / FASTNN_BITS == 4
+#define COUNT ((ivec){0, 1, 2, 3})
+#elif VB * 8 / FASTNN_BITS == 8
+#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7})
+#else
+#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#endif
+
 /* x[0], x[2], x[4] ... in a vector; reads one number more than it takes. */
 static inline vec evens(const T *x) {
 #if FASTNN_BITS * 2 == VB * 8
