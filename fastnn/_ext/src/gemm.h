@@ -141,8 +141,10 @@ static inline void transpose(vec *v) {
     }
 }
 
-/* VL cells from each of the first `rows` lines, zeros for the others up to VL; transposed. */
+/* VL cells from each of the first `rows` lines, zeros for the others up to VL; transposed. The
+ * lines after them are most likely next: so many streams are more than the hardware foresees. */
 static inline void load_lines(vec *v, const T *from, idx rows, idx line) {
+    for (idx i = 0; i < VL; ++i) __builtin_prefetch(from + (i + rows) * line);
     if (rows >= VL)
         for (idx i = 0; i < VL; ++i) v[i] = load(from + i * line);
     else
