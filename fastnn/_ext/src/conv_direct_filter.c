@@ -9,8 +9,7 @@
  *
  * A task owns some filters and channels of a group. With few such tasks the batch is split too,
  * into parts that follow from the shape alone, and the partial sums are added in order. */
-#include "conv_taps.h"
-#include "gemm.h"
+#include "conv_cells.h"
 
 enum { PIXELS = 256 };       /* of a strip: a panel of dy takes 16 KiB (AVX2) of the first level */
 enum { SUMS = 96 * 1024 };   /* of a task: with their strips inside the second level */
@@ -31,7 +30,7 @@ typedef void strip_tile(const walk *w, const T *a, const T *b, T *c, idx ldc, co
     static void name##_##m(const walk *w, const T *restrict a, const T *restrict b, T *c, idx ldc, \
                            const epilogue *e) {                                                    \
         ROWS_##m(zero);                                                                            \
-        const idx stride = w->stride;                                                                \
+        const idx stride = w->stride;                                                              \
         for (idx n = w->images; n > 0; --n, a += w->image_jump)                                    \
             for (idx p = w->rows; p > 0; --p, a += w->row_jump)                                    \
                 for (idx q = w->cols; q > 0; --q, a += stride, b += columns) {                     \
@@ -157,62 +156,10 @@ static plan make_plan(const conv *v) {
 
 /* -- packing --------------------------------------------------------------------------------- */
 
-/* to[cell][m] from m planes of `rows` rows of `cols` cells each, contiguous; rows of `to` have a
- * gap behind them. Whole vectors are stored in ascending order, see pack_lines. */
-static void pack_cells(T *to, idx m, const T *from, idx plane, idx rows, idx cols, idx gap) {
-    idx all = rows * cols, groups = ceil_div(m, VL);
-    for (idx i = 0; i < all && all >= VL; i += VL) {
-        i = least(i, all - VL); /* the last ones once more rather than fewer */
-        for (idx g = 0; g < groups; ++g) {
-            idx first = most(0, least(g * VL, m - VL)), row = i / cols, left = cols - i % cols;
-            vec lines[VB / sizeof(T)];
-            load_lines(lines, from + first * plane + i, m - first, plane);
-            T *cell = to + (i + row * gap) * m + first;
-            for (idx j = 0; j < VL; ++j) {
-                store(cell, lines[j]);
-                cell += m;
-                if (--left == 0) {
-                    cell += gap * m;
-                    left = cols;
-                }
-            }
-        }
-    }
-    for (idx i = 0; i < all && all < VL; ++i)
-        for (idx c = 0; c < m; ++c) to[(i + i / cols * gap) * m + c] = from[c * plane + i];
-}
-
-static inline void zeros(T *to, idx count) { memset(to, 0, (size_t)count * sizeof(T)); }
-
-/* A block of packed cells from the image's cell (h0, w0) on, zeros outside of it. */
-static void pack_block(const plan *it, T *to, idx m, const T *x, idx rows, idx cols, idx h0,
-                       idx h_step, idx w0) {
+/* Channels of one image as a strip sees them. */
+static void pack_image(const plan *it, T *to, const images *x, const strip *s) {
     const conv *v = it->v;
-    idx top, bottom, left, right;
-    steps_inside(h0, h_step, v->H, rows, &top, &bottom);
-    steps_inside(w0, 1, v->W, cols, &left, &right);
-    int flat = h_step == 1 && right - left == v->W;
-    if (flat && bottom > top)
-        pack_cells(to + (top * it->pitch + left) * m, m, x + (h0 + top) * v->W, v->H * v->W,
-                   bottom - top, v->W, it->pitch - v->W);
-    for (idx i = 0; i < rows; ++i) {
-        T *row = to + i * it->pitch * m;
-        if (i < top || i >= bottom) {
-            zeros(row, cols * m);
-            continue;
-        }
-        if (!flat && right > left)
-            pack_cells(row + left * m, m, x + (h0 + i * h_step) * v->W + w0 + left, v->H * v->W, 1,
-                       right - left, 0);
-        zeros(row, left * m);
-        zeros(row + right * m, (cols - right) * m);
-    }
-}
-
-/* Channels [c, c + m) of one image as a strip sees them. */
-static void pack_image(const plan *it, T *to, idx m, const T *x, const strip *s) {
-    const conv *v = it->v;
-    idx high = reach(s->rows, it->row_step), wide = reach(s->cols, v->sw);
+    idx high = reach(s->rows, it->row_step), wide = reach(s->cols, v->sw), m = x->width;
     idx h_step = v->R == 1 ? v->sh : 1;
     idx h0 = s->p * v->sh - v->top, w0 = s->q * v->sw - v->left;
     idx bands = it->tap_rows == v->dh ? 1 : v->R, columns = it->tap_cols == v->dw_step ? 1 : v->S;
@@ -220,15 +167,15 @@ static void pack_image(const plan *it, T *to, idx m, const T *x, const strip *s)
     if (columns == 1) {
         wide += (v->S - 1) * it->tap_cols;
         for (idx r = 0; r < bands; ++r)
-            pack_block(it, to + r * it->tap_rows * it->pitch * m, m, x, high, wide, h0 + r * v->dh,
-                       h_step, w0);
+            pack_block(x, to + r * it->tap_rows * it->pitch * m, it->pitch, high, wide,
+                       h0 + r * v->dh, h_step, w0);
         return;
     }
     for (idx r = 0; r < bands; ++r) /* row after row, for what one writes too much the next mends */
         for (idx i = 0; i < high; ++i)
             for (idx t = 0; t < v->S; ++t)
-                pack_block(it, to + ((r * it->tap_rows + i) * it->pitch + t * it->tap_cols) * m, m,
-                           x, 1, wide, h0 + r * v->dh + i * h_step, 1, w0 + t * v->dw_step);
+                pack_block(x, to + ((r * it->tap_rows + i) * it->pitch + t * it->tap_cols) * m,
+                           it->pitch, 1, wide, h0 + r * v->dh + i * h_step, 1, w0 + t * v->dw_step);
 }
 
 static void pack_x(const plan *it, T *to, const share *own, const strip *s) {
@@ -236,10 +183,11 @@ static void pack_x(const plan *it, T *to, const share *own, const strip *s) {
     idx cells = it->height * it->pitch, panels = row_panels(own->channels);
     for (idx p = 0; p < panels; ++p) {
         idx c = part(own->channels, panels, p), m = part(own->channels, panels, p + 1) - c;
+        images x = {NULL, m, v->H, v->W, m, v->H * v->W};
         for (idx n = 0; n < s->images; ++n) {
-            const T *x = (const T *)v->x +
-                         ((s->n + n) * v->C + own->g * channels(v) + own->c0 + c) * v->H * v->W;
-            pack_image(it, to + (s->images * c + n * m) * cells, m, x, s);
+            idx plane = (s->n + n) * v->C + own->g * channels(v) + own->c0 + c;
+            x.first = (const T *)v->x + plane * v->H * v->W;
+            pack_image(it, to + (s->images * c + n * m) * cells, &x, s);
         }
     }
 }
