@@ -11,9 +11,16 @@
 #include "conv_cells.h"
 
 enum { CELLS = 2048 };   /* of a tile: 128 KiB at the most, in the second level */
-enum { OUTPUTS = 8 };    /* of a row that share the load of a tap's weights */
 enum { DOTS = 9 };       /* taps that the gradient of the filters sums at the same time */
 enum { DOT_TASKS = 12 }; /* with fewer vectors of channels their gradient splits the batch too */
+
+/* Outputs of a row that share the load of a tap's weights: common widths are multiples of 7. With
+ * their weights and cells they must fit the registers. */
+#if defined(__AVX512F__)
+#define OUTPUTS 14
+#else
+#define OUTPUTS 7
+#endif
 
 /* A vector of T as float64. */
 typedef double dvec __attribute__((vector_size(VB / sizeof(T) * sizeof(double))));
@@ -167,39 +174,42 @@ typedef struct {
 /* Outputs `put` apart: first (NULL: what is there) + the sum over taps of w * x, x `get` apart. */
 typedef void outputs(T *to, idx put, const T *x, idx get, const window *w, const T *first);
 
+#define ROWS_13(M) ROWS_12(M) M(12)
+#define ROWS_14(M) ROWS_13(M) M(13)
 #define BEGIN(i) vec x##i = first ? load(first) : load(to + i * put);
 #define ADD(i) x##i += weight * load(cell + i * get);
+#define ADD_PAIR(i)                                                                                \
+    here = next;                                                                                   \
+    next = load(cell + (i + 1) * VL);                                                              \
+    x##i += weight * here;                                                                         \
+    x##i += after * next;
 #define END(i) store(to + i * put, x##i);
+/* Two taps side by side load the cells that they share once: else loads would set the pace. */
 #define OUTPUT(n)                                                                                  \
-    static inline __attribute__((always_inline)) void any_##n(                                     \
-        T *to, idx put, const T *x, const idx get, const window *w, const T *first) {              \
+    static void outputs_##n(T *to, idx put, const T *x, idx get, const window *w,                  \
+                            const T *first) {                                                      \
         ROWS_##n(BEGIN);                                                                           \
         for (idx t = 0; t < w->count; ++t) {                                                       \
             const T *cell = x + w->distance[t];                                                    \
             vec weight = load(w->weights + t * w->lanes);                                          \
-            ROWS_##n(ADD);                                                                         \
+            if (get == VL && t + 1 < w->count && w->distance[t + 1] - w->distance[t] == VL) {      \
+                vec after = load(w->weights + ++t * w->lanes), here, next = load(cell);            \
+                ROWS_##n(ADD_PAIR);                                                                \
+            } else {                                                                               \
+                ROWS_##n(ADD);                                                                     \
+            }                                                                                      \
         }                                                                                          \
         ROWS_##n(END);                                                                             \
-    }                                                                                              \
-    static void outputs_##n(T *to, idx put, const T *x, idx get, const window *w,                  \
-                            const T *first) {                                                      \
-        if (get == VL)                                                                             \
-            any_##n(to, put, x, VL, w, first);                                                     \
-        else if (get == 2 * VL)                                                                    \
-            any_##n(to, put, x, 2 * VL, w, first);                                                 \
-        else                                                                                       \
-            any_##n(to, put, x, get, w, first);                                                    \
     }
-OUTPUT(1)
-OUTPUT(2)
-OUTPUT(3)
-OUTPUT(4)
-OUTPUT(5)
-OUTPUT(6)
-OUTPUT(7)
-OUTPUT(8)
-static outputs *const rows_of[OUTPUTS + 1] = {0,         outputs_1, outputs_2, outputs_3, outputs_4,
-                                              outputs_5, outputs_6, outputs_7, outputs_8};
+#if OUTPUTS == 14
+#define ALL_OUTPUTS(F) ALL_ROWS(F) F(13) F(14)
+#else
+#define ALL_OUTPUTS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7)
+#endif
+ALL_OUTPUTS(OUTPUT)
+
+#define ENTRY(n) outputs_##n,
+static outputs *const rows_of[OUTPUTS + 1] = {0, ALL_OUTPUTS(ENTRY)};
 
 /* `count` outputs of a row. */
 static void add_row(T *to, idx put, const T *x, idx get, idx count, const window *w,
