@@ -13,6 +13,9 @@
 /* A panel of b takes KC*NR elements: 16 KiB on AVX2, 32 KiB on AVX-512, inside the first level. */
 enum { KC = 256 };
 
+/* Elements of a packed b that leave room for the rest in the first level. */
+enum { SMALL_B = 4096 * 4 / sizeof(T) };
+
 static inline idx k_blocks(idx k) { return ceil_div(k, KC); }
 
 /* -- the tile: rows x (1 or 2 vectors) ------------------------------------------------------- */
@@ -141,10 +144,8 @@ static inline void transpose(vec *v) {
     }
 }
 
-/* VL cells from each of the first `rows` lines, zeros for the others up to VL; transposed. The
- * lines after them are most likely next: so many streams are more than the hardware foresees. */
+/* VL cells from each of the first `rows` lines, zeros for the others up to VL; transposed. */
 static inline void load_lines(vec *v, const T *from, idx rows, idx line) {
-    for (idx i = 0; i < VL; ++i) __builtin_prefetch(from + (i + rows) * line);
     if (rows >= VL)
         for (idx i = 0; i < VL; ++i) v[i] = load(from + i * line);
     else
@@ -222,38 +223,45 @@ static inline void pack_b_panel(T *to, idx width, const T *from, idx k, idx colu
                 to[i * width + j] = j < columns ? from[i * row + j * column] : (T)0;
 }
 
-/* c[m,n] (+)= a b from packed operands, k deep. */
+/* One tile of c, `columns` <= width wide; `e` is that of the tile's corner. */
+static inline void multiply_tile(idx height, idx columns, idx width, idx k, const T *a, const T *b,
+                                 T *c, idx ldc, epilogue e) {
+    tile *product = tiles[height][width == NR];
+    if (columns == width) {
+        product(k, a, b, c, ldc, &e);
+        return;
+    }
+    /* The same arithmetic in a full tile aside, of which the valid part is kept. */
+    T aside[MR * 2 * (VB / sizeof(T))] __attribute__((aligned(VB)));
+    T bias[2 * (VB / sizeof(T))] __attribute__((aligned(VB)));
+    for (idx i = 0; e.accumulate && i < height; ++i)
+        for (idx q = 0; q < columns; ++q) aside[i * width + q] = c[i * ldc + q];
+    if (e.column_bias) {
+        for (idx q = 0; q < columns; ++q) bias[q] = e.column_bias[q];
+        e.column_bias = bias;
+    }
+    product(k, a, b, aside, width, &e);
+    for (idx i = 0; i < height; ++i)
+        for (idx q = 0; q < columns; ++q) c[i * ldc + q] = aside[i * width + q];
+}
+
+/* c[m,n] (+)= a b from packed operands, k deep: each panel of b against all rows, for it stays in
+ * the first level; or, if all of b does, row after row, for c is then written in long runs. */
 static inline void multiply(idx m, idx n, idx k, const T *a, const T *b, T *c, idx ldc,
                             epilogue whole) {
-    idx panels = row_panels(m);
-    for (idx j = 0; j < n; j += NR) {
-        idx columns = least(n - j, NR), width = panel_width(n, j);
-        const T *panel = b + j * k;
-        for (idx p = 0; p < panels; ++p) {
+    idx panels = row_panels(m), columns = ceil_div(n, NR);
+    int by_rows = n * k <= SMALL_B;
+    idx outer = by_rows ? panels : columns, inner = by_rows ? columns : panels;
+    for (idx o = 0; o < outer; ++o)
+        for (idx i = 0; i < inner; ++i) {
+            idx p = by_rows ? o : i, j = (by_rows ? i : o) * NR;
             idx first = part(m, panels, p), height = part(m, panels, p + 1) - first;
-            tile *product = tiles[height][width == NR];
-            T *corner = c + first * ldc + j;
             epilogue e = whole;
             if (e.row_bias) e.row_bias += first;
             if (e.column_bias) e.column_bias += j;
-            if (columns == width) {
-                product(k, a + first * k, panel, corner, ldc, &e);
-                continue;
-            }
-            /* The same arithmetic in a full tile aside, of which the valid part is kept. */
-            T aside[MR * 2 * (VB / sizeof(T))] __attribute__((aligned(VB)));
-            T bias[2 * (VB / sizeof(T))] __attribute__((aligned(VB)));
-            for (idx i = 0; e.accumulate && i < height; ++i)
-                for (idx q = 0; q < columns; ++q) aside[i * width + q] = corner[i * ldc + q];
-            if (e.column_bias) {
-                for (idx q = 0; q < columns; ++q) bias[q] = e.column_bias[q];
-                e.column_bias = bias;
-            }
-            product(k, a + first * k, panel, aside, width, &e);
-            for (idx i = 0; i < height; ++i)
-                for (idx q = 0; q < columns; ++q) corner[i * ldc + q] = aside[i * width + q];
+            multiply_tile(height, least(n - j, NR), panel_width(n, j), k, a + first * k, b + j * k,
+                          c + first * ldc + j, ldc, e);
         }
-    }
 }
 
 #endif
