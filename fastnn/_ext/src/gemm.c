@@ -50,8 +50,9 @@ static void cut(product *it, idx tasks) {
 
 enum { LOW = 10 * MR };            /* rows that fit one block: then panels of b need not be kept */
 enum { AHEAD = 1 << 18 };          /* elements of a that are packed at a time */
-enum { THIN = 4 };                 /* rows that are worth no packing of b */
-enum { SWEEP = 4096 / sizeof(T) }; /* columns of b that are read at a time in place */
+enum { THIN = 4 };                 /* rows that are worth no packing of a transposed b */
+enum { FEW = 8 };                  /* rows that are worth no packing of a plain b */
+enum { SWEEP = 2048 / sizeof(T) }; /* columns of b that are read at a time in place */
 enum { FETCH = 512 / sizeof(T) };  /* elements ahead in a line of transposed b */
 
 typedef struct {
@@ -84,24 +85,27 @@ static inline __attribute__((always_inline)) void thin(const idx m, idx columns,
                                                        const T *b, idx line, T *c, idx ldc,
                                                        const epilogue *e) {
     vec x[2 * THIN] = {{0}};
-    idx k0 = 0, groups = ceil_div(columns, VL);
-    for (; k0 + VL <= k; k0 += VL)
+    idx groups = ceil_div(columns, VL), head = (idx)((uintptr_t)b / sizeof(T)) % VL;
+    head = head ? VL - head : 0; /* lines are read in whole cache lines, for many share a set */
+    for (idx k0 = 0; k0 < k;) {
+        idx start = least(k0, k - VL), skip = k0 - start, end = k0 == 0 && head ? head : VL;
         for (idx g = 0; g < groups; ++g) {
-            vec v[VB / sizeof(T)];
-            const T *lines = b + g * VL * line + k0;
-            for (idx i = 0; i < VL; ++i) __builtin_prefetch(lines + i * line + FETCH);
+            const T *lines = b + g * VL * line + start, *row = a + start * m;
+            vec v[VB / sizeof(T)], *sum = x + g * THIN;
+            for (idx i = 0; i < VL; ++i) __builtin_prefetch(lines + i * line + FETCH, 0, 2);
             load_lines(v, lines, columns - g * VL, line);
-            vec *sum = x + g * THIN;
-            for (idx i = 0; i < VL; ++i)
-                for (idx r = 0; r < m; ++r) sum[r] += a[(k0 + i) * m + r] * v[i];
+            if (end - skip == VL)
+                for (idx i = 0; i < VL; ++i)
+                    for (idx r = 0; r < m; ++r) sum[r] += row[i * m + r] * v[i];
+            else { /* by way of memory, so that v above stays in registers */
+                T cells[(VB / sizeof(T)) * (VB / sizeof(T))] __attribute__((aligned(VB)));
+                for (idx i = 0; i < VL; ++i) store(cells + i * VL, v[i]);
+                for (idx i = skip; i < end; ++i)
+                    for (idx r = 0; r < m; ++r) sum[r] += row[i * m + r] * load(cells + i * VL);
+            }
         }
-    for (; k0 < k; ++k0)
-        for (idx g = 0; g < groups; ++g) {
-            vec v = {0};
-            for (idx j = 0; j < least(VL, columns - g * VL); ++j)
-                v[j] = b[(g * VL + j) * line + k0];
-            for (idx r = 0; r < m; ++r) x[g * THIN + r] += a[k0 * m + r] * v;
-        }
+        k0 = start + end;
+    }
     for (idx r = 0; r < m; ++r)
         for (idx j = 0; j < columns; ++j) {
             T value = x[j / VL * THIN + r][j % VL];
@@ -138,13 +142,13 @@ static inline __attribute__((always_inline)) void sweep(const idx m, idx columns
 static void sweep_block(const fastnn_gemm_args *g, T *sums, idx j, idx columns, idx k0, idx k,
                         const T *a, const epilogue *e) {
     const T *b = (const T *)g->b + k0 * g->b_row + j;
-    memset(sums, 0, sizeof(T) * THIN * SWEEP);
+    memset(sums, 0, sizeof(T) * FEW * SWEEP);
     switch (g->m) {
 #define CASE(m)                                                                                    \
     case m:                                                                                        \
         sweep(m, columns, k, a, b, g->b_row, sums);                                                \
         break;
-        CASE(1) CASE(2) CASE(3) CASE(4)
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 #undef CASE
     }
     for (idx r = 0; r < g->m; ++r)
@@ -168,13 +172,15 @@ static void low_panel(const low *it, T *panel, idx j) {
         idx k0 = block_start(it, p), k = block_start(it, p + 1) - k0;
         const T *from = (const T *)g->b + k0 * g->b_row + j * g->b_col, *a = low_a(it, p);
         epilogue e = low_epilogue(it, p, j);
-        switch (g->b_row == 1 ? g->m : 0) {
+        switch (g->b_row == 1 && k >= VL ? g->m : 0) {
 #define CASE(m)                                                                                    \
     case m:                                                                                        \
         thin(m, columns, k, a, from, g->b_col, c, g->ldc, &e);                                     \
         break;
             CASE(1)
-            CASE(2) CASE(3) CASE(4)
+            CASE(2)
+            CASE(3)
+            CASE(4)
 #undef CASE
                 default
                 : pack_b_panel(panel, panel_width(g->n, j), from, k, columns, g->b_row, g->b_col);
@@ -189,7 +195,7 @@ static void low_task(void *ctx, idx task, int slot) {
     idx panels = ceil_div(g->n, NR), j = part(panels, it->tasks, task) * NR;
     idx end = least(part(panels, it->tasks, task + 1) * NR, g->n);
     T *panel = (T *)(it->slots + (size_t)slot * it->slot_bytes);
-    while (g->m <= THIN && g->b_col == 1 && end - j >= VL) {
+    while (g->m <= FEW && g->b_col == 1 && end - j >= VL) {
         idx columns = least(end - j, SWEEP) / VL * VL;
         for (idx p = it->p0; p < it->p1; ++p) {
             idx k0 = block_start(it, p);
@@ -205,7 +211,7 @@ static void low_task(void *ctx, idx task, int slot) {
  * level, for writing b and reading it again would cost more than its few products. */
 static int low_product(const fastnn_gemm_args *g) {
     idx blocks = k_blocks(g->k), step = most(1, AHEAD / (g->m * KC)), panels = ceil_div(g->n, NR);
-    low it = {.args = g, .slot_bytes = line_bytes(most(NR * KC, THIN * SWEEP) + VL)};
+    low it = {.args = g, .slot_bytes = line_bytes(most(NR * KC, FEW * SWEEP) + VL)};
     it.tasks = least(panels, g->threads == 1 ? 1 : 8 * g->threads);
     size_t a_bytes = line_bytes(least(g->k, step * KC) * g->m + least(step, blocks) * VL);
     char *memory = fastnn_scratch(a_bytes + (size_t)g->threads * it.slot_bytes);
@@ -230,7 +236,7 @@ static int low_product(const fastnn_gemm_args *g) {
 int FN(gemm)(const fastnn_gemm_args *g) {
     if (g->m == 0 || g->n == 0) return FASTNN_OK;
     /* Panels are the tasks there; all numbers are the same either way. */
-    if (g->m <= LOW && (g->threads == 1 || g->m <= THIN || g->n >= 2 * NR * g->threads))
+    if (g->m <= LOW && (g->threads == 1 || g->m <= FEW || g->n >= 2 * NR * g->threads))
         return low_product(g);
     idx n = least(g->n, NC), k = least(g->k, KC);
     product it = {.args = g, .slot_bytes = line_bytes(packed_rows(least(g->m, 10 * MR), k))};

@@ -113,35 +113,86 @@ static inline idx packed_columns(idx n, idx k) {
 /* Elements of m packed rows, k deep; one vector more, for packers store whole vectors. */
 static inline idx packed_rows(idx m, idx k) { return m * k + VL; }
 
-/* Transpose VL vectors of VL elements in log2(VL) rounds of interleaving halves. */
+/* Transpose VL vectors of VL elements: first within their lanes of 16 bytes, then whole lanes. Full
+ * interleaving would take fewer lines here, but no CPU has it in one instruction. */
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
 #endif
-#if VB / (FASTNN_BITS / 8) == 16
-#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define ZIP_HIGH(a, b) SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#elif VB / (FASTNN_BITS / 8) == 8
-#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define ZIP_HIGH(a, b) SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#elif VB / (FASTNN_BITS / 8) == 4
-#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
-#define ZIP_HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
+/* SINGLE: interleaved elements, PAIR: pairs of them, both of a lane's LOW or HIGH half; EVEN, ODD:
+ * those lanes of a, then of b. */
+#if FASTNN_BITS == 32 && VB == 64
+#define SINGLE_LOW 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+#define SINGLE_HIGH 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
+#define PAIR_LOW 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define PAIR_HIGH 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define EVEN 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define ODD 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+#elif FASTNN_BITS == 32 && VB == 32
+#define SINGLE_LOW 0, 8, 1, 9, 4, 12, 5, 13
+#define SINGLE_HIGH 2, 10, 3, 11, 6, 14, 7, 15
+#define PAIR_LOW 0, 1, 8, 9, 4, 5, 12, 13
+#define PAIR_HIGH 2, 3, 10, 11, 6, 7, 14, 15
+#define EVEN 0, 1, 2, 3, 8, 9, 10, 11
+#define ODD 4, 5, 6, 7, 12, 13, 14, 15
+#elif FASTNN_BITS == 32
+#define SINGLE_LOW 0, 4, 1, 5
+#define SINGLE_HIGH 2, 6, 3, 7
+#define PAIR_LOW 0, 1, 4, 5
+#define PAIR_HIGH 2, 3, 6, 7
+#elif VB == 64
+#define PAIR_LOW 0, 8, 2, 10, 4, 12, 6, 14
+#define PAIR_HIGH 1, 9, 3, 11, 5, 13, 7, 15
+#define EVEN 0, 1, 4, 5, 8, 9, 12, 13
+#define ODD 2, 3, 6, 7, 10, 11, 14, 15
+#elif VB == 32
+#define PAIR_LOW 0, 4, 2, 6
+#define PAIR_HIGH 1, 5, 3, 7
+#define EVEN 0, 1, 4, 5
+#define ODD 2, 3, 6, 7
 #else
-#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 2)
-#define ZIP_HIGH(a, b) SHUFFLE(a, b, 1, 3)
+#define PAIR_LOW 0, 2
+#define PAIR_HIGH 1, 3
 #endif
 
 static inline void transpose(vec *v) {
-    for (int round = 1; round < (int)VL; round *= 2) {
-        vec t[VB / sizeof(T)];
-        for (int i = 0; i < (int)VL / 2; ++i) {
-            t[2 * i] = ZIP_LOW(v[i], v[i + VL / 2]);
-            t[2 * i + 1] = ZIP_HIGH(v[i], v[i + VL / 2]);
-        }
-        for (int i = 0; i < (int)VL; ++i) v[i] = t[i];
+    enum { LANE = 16 / sizeof(T), SIZE = VB / sizeof(T) };
+    vec t[SIZE];
+#if FASTNN_BITS == 32
+    for (int i = 0; i < SIZE; i += 2) {
+        t[i] = SHUFFLE(v[i], v[i + 1], SINGLE_LOW);
+        t[i + 1] = SHUFFLE(v[i], v[i + 1], SINGLE_HIGH);
     }
+    for (int i = 0; i < SIZE; i += 4)
+        for (int j = 0; j < 2; ++j) {
+            v[i + 2 * j] = SHUFFLE(t[i + j], t[i + j + 2], PAIR_LOW);
+            v[i + 2 * j + 1] = SHUFFLE(t[i + j], t[i + j + 2], PAIR_HIGH);
+        }
+#else
+    for (int i = 0; i < SIZE; i += 2) {
+        t[i] = SHUFFLE(v[i], v[i + 1], PAIR_LOW);
+        t[i + 1] = SHUFFLE(v[i], v[i + 1], PAIR_HIGH);
+    }
+    for (int i = 0; i < SIZE; ++i) v[i] = t[i];
+#endif
+#if VB == 32
+    for (int j = 0; j < LANE; ++j) {
+        t[j] = SHUFFLE(v[j], v[LANE + j], EVEN);
+        t[LANE + j] = SHUFFLE(v[j], v[LANE + j], ODD);
+    }
+    for (int i = 0; i < SIZE; ++i) v[i] = t[i];
+#elif VB == 64
+    for (int j = 0; j < LANE; ++j) {
+        vec even = SHUFFLE(v[j], v[LANE + j], EVEN), odd = SHUFFLE(v[j], v[LANE + j], ODD);
+        vec even2 = SHUFFLE(v[2 * LANE + j], v[3 * LANE + j], EVEN);
+        vec odd2 = SHUFFLE(v[2 * LANE + j], v[3 * LANE + j], ODD);
+        v[j] = SHUFFLE(even, even2, EVEN);
+        v[LANE + j] = SHUFFLE(odd, odd2, EVEN);
+        v[2 * LANE + j] = SHUFFLE(even, even2, ODD);
+        v[3 * LANE + j] = SHUFFLE(odd, odd2, ODD);
+    }
+#endif
 }
 
 /* VL cells from each of the first `rows` lines, zeros for the others up to VL; transposed. */
