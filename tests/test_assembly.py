@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ ISAS = {
 }
 
 
-def inner_loop(assembly, function):
-    """Instructions of the innermost loop of `function`: the shortest run that jumps back."""
+def loops_of(assembly, function):
+    """Instructions of every loop of `function` with products: the runs that jump back."""
     body = assembly.split(f"\n{function}:\n", 1)[1].split("\n\t.size\t", 1)[0]
     lines = [line.strip() for line in body.splitlines()]
     places = {line[:-1]: i for i, line in enumerate(lines) if line.endswith(":")}
@@ -28,26 +29,66 @@ def inner_loop(assembly, function):
         jump = re.match(r"j\w+\s+(\.L\w+)", line)
         if jump and places.get(jump[1], i) < i:
             loops.append(lines[places[jump[1]] : i])
-    return min((loop for loop in loops if any("fmadd" in x for x in loop)), key=len)
+    return [loop for loop in loops if any("fmadd" in x for x in loop)]
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux") or shutil.which("gcc") is None or not SRC.exists(),
-    reason="needs gcc and the C sources",
-)
+def inner_loop(assembly, function):
+    """The innermost loop: the shortest."""
+    return min(loops_of(assembly, function), key=len)
+
+
+def whole_loop(assembly, function):
+    """The outermost loop: the longest."""
+    return max(loops_of(assembly, function), key=len)
+
+
+@pytest.fixture(scope="module")
+def assembly():
+    """Assembly of a source for an instruction set and a type, each compiled once."""
+    if not sys.platform.startswith("linux") or shutil.which("gcc") is None or not SRC.exists():
+        pytest.skip("needs gcc and the C sources")
+
+    @cache
+    def compiled(source, isa, bits):
+        command = ["gcc", *FLAGS, *ISAS[isa][0], f"-DFASTNN_BITS={bits}", f"-DFASTNN_ISA={isa}"]
+        done = subprocess.run(
+            [*command, "-S", str(SRC / source), "-o", "-"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if "unrecognized command" in done.stderr:
+            pytest.skip(f"this gcc does not build {isa} for this CPU family")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return compiled
+
+
+def fused(loop, suffix):
+    return sum(bool(re.match(rf"vfn?m\w+{suffix}\b", line)) for line in loop)
+
+
+def vectors_on_stack(loop):
+    return [x for x in loop if ("rsp" in x or "rbp" in x) and re.search(r"%[xyz]mm", x)]
+
+
 @pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
 @pytest.mark.parametrize("isa", ISAS)
-def test_the_tile_has_only_fused_products_and_no_spill(isa, bits, suffix):
-    flags, rows = ISAS[isa]
-    command = ["gcc", *FLAGS, *flags, f"-DFASTNN_BITS={bits}", f"-DFASTNN_ISA={isa}", "-S"]
-    done = subprocess.run(
-        [*command, str(SRC / "gemm.c"), "-o", "-"], capture_output=True, text=True, timeout=120
-    )
-    if "unrecognized command" in done.stderr:
-        pytest.skip(f"this gcc does not build {isa} for this CPU family")
-    assert done.returncode == 0, done.stderr
-    loop = inner_loop(done.stdout, f"tile_{rows}")
-    assert sum(bool(re.match(rf"vfn?m\w+{suffix}\b", x)) for x in loop) == 2 * rows
-    assert not [x for x in loop if re.match(rf"v(mul|add|mov\w*){suffix}\b", x) and "rsp" in x]
+@pytest.mark.parametrize("source,tile", [("gemm.c", "tile"), ("conv_direct_filter.c", "strip")])
+def test_the_tile_has_only_fused_products_and_no_spill(assembly, source, tile, isa, bits, suffix):
+    rows = ISAS[isa][1]
+    loop = inner_loop(assembly(source, isa, bits), f"{tile}_{rows}")
+    assert fused(loop, suffix) == 2 * rows
+    assert not [x for x in loop if re.match(rf"v(mul|add){suffix}\b", x)]
     assert not [x for x in loop if "(%rsp)" in x or "(%rbp)" in x]
     assert len(loop) <= 3 * rows + 8
+
+
+@pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
+@pytest.mark.parametrize("isa,most", [("avx2", 7), ("avx512", 14)])
+def test_depthwise_keeps_its_outputs_in_registers(assembly, isa, most, bits, suffix):
+    """The taps' loop has a way for one tap and one for two side by side."""
+    loop = whole_loop(assembly("conv_depthwise.c", isa, bits), f"outputs_{most}")
+    assert fused(loop, suffix) > 2 * most  # some may have been moved before the loop's label
+    assert not vectors_on_stack(loop)
