@@ -256,6 +256,7 @@ cdef extern from "src/fastnn.h" nogil:
         int (*conv_im2col_backward_filter)(const conv_args *) noexcept nogil
         int (*conv_direct_forward)(const conv_args *) noexcept nogil
         int (*conv_direct_backward_data)(const conv_args *) noexcept nogil
+        int (*conv_direct_backward_filter)(const conv_args *) noexcept nogil
         int (*conv_depthwise_forward)(const conv_args *) noexcept nogil
         int (*conv_depthwise_backward_data)(const conv_args *) noexcept nogil
         int (*conv_depthwise_backward_filter)(const conv_args *) noexcept nogil

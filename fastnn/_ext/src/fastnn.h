@@ -335,6 +335,7 @@ typedef struct {
     KERNEL(conv_im2col_backward_filter, fastnn_conv_args)                                          \
     KERNEL(conv_direct_forward, fastnn_conv_args)                                                  \
     KERNEL(conv_direct_backward_data, fastnn_conv_args)                                            \
+    KERNEL(conv_direct_backward_filter, fastnn_conv_args)                                          \
     KERNEL(conv_depthwise_forward, fastnn_conv_args)                                               \
     KERNEL(conv_depthwise_backward_data, fastnn_conv_args)                                         \
     KERNEL(conv_depthwise_backward_filter, fastnn_conv_args)                                       \
