@@ -4,9 +4,9 @@
  * A step is two matrix products, of the sequences' inputs and states (rows) with the packed
  * weights, then the gates. Arrays inside are padded: a plane has `hp` columns for H hidden units,
  * a row of `planes` planes per step and sequence is the tape that backward reads. What is in the
- * padding never enters a sum. The weights' gradients are products over all steps and sequences,
- * made from the gates' gradients `dg` by the caller. */
-#include "gemm.h"
+ * padding never enters a sum. Backward goes through the steps in chunks, whose gates' gradients
+ * become those of weights and input (recurrent_gradients.c) while they are in the cache. */
+#include "recurrent.h"
 #include "vgates.h"
 
 enum { PAD = 16 };        /* hp is a multiple: whole vectors of every instruction set */
@@ -16,8 +16,8 @@ typedef fastnn_recurrent_args args;
 
 /* -- cells ----------------------------------------------------------------------------------- */
 
-/* Gates from their sums `g`, in place, and the next states. */
-typedef void forward_row(T *g, T *h, T *c, idx hp);
+/* Gates from their sums `a` to `g`, the same place or another, and the next states. */
+typedef void forward_row(const T *a, T *g, T *h, T *c, idx hp);
 
 /* `d`, gradients of the sums, from those of the states, which become those of the states before as
  * far as they do not go through the recurrent product; `before`: the state on the tape, then. */
@@ -29,9 +29,9 @@ typedef void backward_row(const T *g, const T *before, T *d, T *dh, T *dc, idx h
 static inline vec slope_sigmoid(vec s) { return s * (splat(1) - s); }
 static inline vec slope_tanh(vec t) { return splat(1) - t * t; }
 
-static void tanh_forward(T *g, T *h, T *c, idx hp) {
+static void tanh_forward(const T *a, T *g, T *h, T *c, idx hp) {
     EACH_VECTOR {
-        vec s = gate_tanh(load(g + j));
+        vec s = gate_tanh(load(a + j));
         store(g + j, s);
         store(h + j, s);
     }
@@ -46,9 +46,9 @@ static void tanh_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx h
     (void)before, (void)dc;
 }
 
-static void relu_forward(T *g, T *h, T *c, idx hp) {
+static void relu_forward(const T *a, T *g, T *h, T *c, idx hp) {
     EACH_VECTOR {
-        vec a = load(g + j), s = select(a <= splat(0), splat(0), a);
+        vec x = load(a + j), s = select(x <= splat(0), splat(0), x);
         store(g + j, s);
         store(h + j, s);
     }
@@ -64,10 +64,10 @@ static void relu_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx h
 }
 
 /* Planes: i f g o c. */
-static void lstm_forward(T *g, T *h, T *c, idx hp) {
+static void lstm_forward(const T *a, T *g, T *h, T *c, idx hp) {
     EACH_VECTOR {
-        vec in = gate_sigmoid(load(PLANE(g, 0))), forget = gate_sigmoid(load(PLANE(g, 1)));
-        vec cell = gate_tanh(load(PLANE(g, 2))), output = gate_sigmoid(load(PLANE(g, 3)));
+        vec in = gate_sigmoid(load(PLANE(a, 0))), forget = gate_sigmoid(load(PLANE(a, 1)));
+        vec cell = gate_tanh(load(PLANE(a, 2))), output = gate_sigmoid(load(PLANE(a, 3)));
         vec state = forget * load(c + j) + in * cell;
         store(PLANE(g, 0), in);
         store(PLANE(g, 1), forget);
@@ -94,14 +94,15 @@ static void lstm_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx h
 }
 
 /* Planes: r z n q h, q the recurrent part of n. */
-static void gru_forward(T *g, T *h, T *c, idx hp) {
+static void gru_forward(const T *a, T *g, T *h, T *c, idx hp) {
     EACH_VECTOR {
-        vec reset = gate_sigmoid(load(PLANE(g, 0))), update = gate_sigmoid(load(PLANE(g, 1)));
-        vec fresh = gate_tanh(load(PLANE(g, 2)) + reset * load(PLANE(g, 3)));
+        vec reset = gate_sigmoid(load(PLANE(a, 0))), update = gate_sigmoid(load(PLANE(a, 1)));
+        vec product = load(PLANE(a, 3)), fresh = gate_tanh(load(PLANE(a, 2)) + reset * product);
         vec state = (splat(1) - update) * fresh + update * load(h + j);
         store(PLANE(g, 0), reset);
         store(PLANE(g, 1), update);
         store(PLANE(g, 2), fresh);
+        store(PLANE(g, 3), product);
         store(PLANE(g, 4), state);
         store(h + j, state);
     }
@@ -122,10 +123,11 @@ static void gru_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp
 }
 
 /* Planes: r z n h. r is made first, by `classic_reset`, for n's product is with r * h. */
-static void classic_forward(T *g, T *h, T *c, idx hp) {
+static void classic_forward(const T *a, T *g, T *h, T *c, idx hp) {
     EACH_VECTOR {
-        vec update = gate_sigmoid(load(PLANE(g, 1))), fresh = gate_tanh(load(PLANE(g, 2)));
+        vec update = gate_sigmoid(load(PLANE(a, 1))), fresh = gate_tanh(load(PLANE(a, 2)));
         vec state = (splat(1) - update) * fresh + update * load(h + j);
+        store(PLANE(g, 0), load(PLANE(a, 0)));
         store(PLANE(g, 1), update);
         store(PLANE(g, 2), fresh);
         store(PLANE(g, 3), state);
@@ -163,9 +165,6 @@ static void classic_reset_back(const T *g, const T *before, T *d, T *dh, T *u, i
     }
 }
 
-/* In the order of GATES in ops/recurrent/spec.py. */
-enum { CLASSIC = 4 };
-
 typedef struct {
     int gates, planes, state; /* `state`: the plane whose last value a step's gates use */
     int grads;                /* planes of dg */
@@ -186,6 +185,10 @@ static const cell cells[] = {
 
 /* m rows of `from`, k deep, as panels for each block of k. */
 static void pack_rows(T *a, const T *from, idx m, idx k, idx line) {
+    if (m == 1) { /* blocks of one row lie as they come */
+        memcpy(a, from, (size_t)k * sizeof(T));
+        return;
+    }
     idx blocks = k_blocks(k);
     for (idx p = 0; p < blocks; ++p) {
         idx k0 = part(k, blocks, p), depth = part(k, blocks, p + 1) - k0;
@@ -193,15 +196,45 @@ static void pack_rows(T *a, const T *from, idx m, idx k, idx line) {
     }
 }
 
+/* One row times four panels: the tile of one row has too few chains to fill the adders. */
+static void row_of_panels(idx k, const T *restrict a, const T *restrict b, T *c,
+                          const epilogue *e) {
+    vec x0 = {0}, x1 = {0}, x2 = {0}, x3 = {0}, x4 = {0}, x5 = {0}, x6 = {0}, x7 = {0};
+    const T *b1 = b + NR * k, *b2 = b1 + NR * k, *b3 = b2 + NR * k;
+    for (idx i = 0; i < k; ++i) {
+        vec s = splat(a[i]);
+        x0 += s * load(b + i * NR);
+        x1 += s * load(b + i * NR + VL);
+        x2 += s * load(b1 + i * NR);
+        x3 += s * load(b1 + i * NR + VL);
+        x4 += s * load(b2 + i * NR);
+        x5 += s * load(b2 + i * NR + VL);
+        x6 += s * load(b3 + i * NR);
+        x7 += s * load(b3 + i * NR + VL);
+    }
+    finish(c, x0, e, 0, 0);
+    finish(c + VL, x1, e, 0, VL);
+    finish(c + 2 * VL, x2, e, 0, 2 * VL);
+    finish(c + 3 * VL, x3, e, 0, 3 * VL);
+    finish(c + 4 * VL, x4, e, 0, 4 * VL);
+    finish(c + 5 * VL, x5, e, 0, 5 * VL);
+    finish(c + 6 * VL, x6, e, 0, 6 * VL);
+    finish(c + 7 * VL, x7, e, 0, 7 * VL);
+}
+
 /* c[m][hp] (+)= a b (+ bias), b packed by `pack_weights`. */
 static void multiply_rows(idx m, idx hp, idx k, const T *a, const T *b, T *c, idx ldc,
                           int accumulate, const T *bias) {
     idx blocks = k_blocks(k);
     for (idx p = 0; p < blocks; ++p) {
-        idx k0 = part(k, blocks, p), depth = part(k, blocks, p + 1) - k0;
+        idx k0 = part(k, blocks, p), depth = part(k, blocks, p + 1) - k0, j = 0;
         epilogue e = {.accumulate = accumulate || p > 0};
         if (p + 1 == blocks) e.column_bias = bias;
-        multiply(m, hp, depth, a + m * k0, b + hp * k0, c, ldc, e);
+        for (; m == 1 && j + 4 * NR <= hp; j += 4 * NR) {
+            row_of_panels(depth, a + k0, b + hp * k0 + j * depth, c + j, &e);
+            if (e.column_bias) e.column_bias += 4 * NR;
+        }
+        multiply(m, hp - j, depth, a + m * k0, b + hp * k0 + j * depth, c + j, ldc, e);
     }
 }
 
@@ -212,8 +245,12 @@ typedef struct {
     const cell *cell;
     idx hp;
     idx tasks;
-    T *w_ih, *w_hh; /* packed, hp columns per gate */
+    idx together;   /* steps whose input products are made at once */
+    T *w_ih, *w_hh; /* packed, hp columns per gate, or those of dx */
     T *b_ih, *b_hh; /* padded, added together where the products are */
+    T *h, *c;       /* states of all sequences, or their gradients, rows of hp */
+    T *start;       /* of the states on the tape, those before the first step */
+    recurrent_chunk chunk;
     char *slots;
     size_t slot_bytes;
 } pass;
@@ -221,81 +258,85 @@ typedef struct {
 /* The rows of one task, and its memory. */
 typedef struct {
     idx first, m;
-    T *a, *b;     /* packed inputs and states */
-    T *h, *c, *u; /* m rows of hp */
-    T *start;     /* states before the first step, likewise */
-    T *sums;      /* m rows of planes: gates without a tape, or their gradients */
+    T *h, *c, *start; /* its part of these */
+    T *a, *b;         /* packed inputs and states */
+    T *u;             /* m rows of hp */
+    T *sums;          /* rows of planes: sums of the gates, or their gradients */
+    T *x;             /* inputs of steps together */
 } rows;
-
-static inline idx active(const args *v, idx n, idx t) { return !v->lengths || t < v->lengths[n]; }
-
-/* The first step of sequence n. */
-static inline idx first_step(const args *v, idx n) {
-    if (!v->reverse) return 0;
-    return v->lengths ? v->lengths[n] - 1 : v->steps - 1;
-}
 
 static inline T *tape_row(const pass *it, idx t, idx n) {
     return (T *)it->v->tape + (t * it->v->batch + n) * it->cell->planes * it->hp;
 }
 
-static inline idx row_elements(const pass *it) { return 4 * it->hp + it->cell->planes * it->hp; }
-
 static idx task_rows(const pass *it, idx task) { return part(it->v->batch, it->tasks, task); }
 
 /* m rows of hp from rows of H, or zeros. */
-static void pad_rows(T *to, const void *from, idx first, idx m, idx h, idx hp) {
+static void pad_rows(T *to, const void *from, idx m, idx h, idx hp) {
     memset(to, 0, (size_t)(m * hp) * sizeof(T));
     for (idx i = 0; from && i < m; ++i)
-        memcpy(to + i * hp, (const T *)from + (first + i) * h, (size_t)h * sizeof(T));
+        memcpy(to + i * hp, (const T *)from + i * h, (size_t)h * sizeof(T));
 }
 
-static void unpad_rows(void *to, const T *from, idx first, idx m, idx h, idx hp) {
-    for (idx i = 0; to && i < m; ++i)
-        memcpy((T *)to + (first + i) * h, from + i * hp, (size_t)h * sizeof(T));
+static void unpad_rows(void *to, const T *from, idx m, idx h, idx hp) {
+    for (idx i = 0; to && i < m; ++i) memcpy((T *)to + i * h, from + i * hp, (size_t)h * sizeof(T));
 }
 
 static rows take_rows(const pass *it, idx task, int slot) {
+    const args *v = it->v;
     idx first = task_rows(it, task), m = task_rows(it, task + 1) - first, hp = it->hp;
-    T *memory = (T *)(it->slots + (size_t)slot * it->slot_bytes);
-    rows r = {.first = first, .m = m, .a = memory};
-    r.b = r.a + packed_rows(m, it->v->inputs);
-    r.h = r.b + packed_rows(m, it->v->hidden);
-    r.c = r.h + m * hp;
-    r.u = r.c + m * hp;
-    r.start = r.u + m * hp;
-    r.sums = r.start + m * hp;
+    rows r = {.first = first, .m = m};
+    r.h = it->h + first * hp;
+    r.c = it->c + first * hp;
+    r.start = it->start + first * hp;
+    r.b = (T *)(it->slots + (size_t)slot * it->slot_bytes);
+    r.u = r.b + packed_rows(m, v->hidden);
+    r.sums = r.u + m * hp;
+    r.a = r.sums + it->together * m * it->cell->planes * hp;
+    r.x = r.a + packed_rows(it->together * m, v->inputs);
     return r;
 }
 
-/* Give every task its rows and memory, then weights packed by `pack`, then run `task`. */
-static int run_pass(pass *it, fastnn_task pack, idx inputs, fastnn_task task) {
+/* Steps of one task have at least so many rows together in the products with the input. */
+enum { TOGETHER = 2 * MR };
+
+/* Sizes of tasks and of their memory. */
+static void cut(pass *it) {
     const args *v = it->v;
     it->cell = &cells[v->cell];
     it->hp = round_up(v->hidden, PAD);
     /* As few panels per task as give every thread one; results do not depend on it. */
     it->tasks = round_up(ceil_div(v->batch, TASK_PANELS * MR), v->threads);
     it->tasks = least(it->tasks, v->batch);
-    idx m = ceil_div(v->batch, it->tasks), gates = it->cell->gates;
-    size_t in = line_bytes(gates * it->hp * inputs);
-    size_t recurrent = line_bytes(gates * it->hp * v->hidden), bias = line_bytes(gates * it->hp);
+    idx m = ceil_div(v->batch, it->tasks);
+    it->together = least(ceil_div(TOGETHER, m), v->steps);
+    idx together = it->together * m;
     it->slot_bytes =
-        line_bytes(packed_rows(m, v->inputs) + packed_rows(m, v->hidden) + m * row_elements(it));
-    char *memory = fastnn_scratch(in + recurrent + 2 * bias + (size_t)v->threads * it->slot_bytes);
-    if (!memory) return FASTNN_NOMEM;
-    it->w_ih = (T *)memory;
-    it->w_hh = (T *)(memory + in);
-    it->b_ih = (T *)(memory + in + recurrent);
-    it->b_hh = (T *)(memory + in + recurrent + bias);
-    it->slots = memory + in + recurrent + 2 * bias;
-    double weights = (double)gates * (double)it->hp * (double)(inputs + v->hidden);
-    int status =
-        fastnn_parallel_for(gates * ceil_div(it->hp, NR), pack, it, v->threads, weights / 2);
-    if (status == FASTNN_OK)
-        status = fastnn_parallel_for(it->tasks, task, it, v->threads,
-                                     weights * (double)v->steps * (double)v->batch / 32);
-    fastnn_scratch_release(memory);
-    return status;
+        line_bytes(packed_rows(m, v->hidden) + m * it->hp + together * it->cell->planes * it->hp +
+                   packed_rows(together, v->inputs) + together * v->inputs);
+}
+
+/* Estimated time of a product of all weights with `rows` rows. */
+static double nanoseconds(const pass *it, idx inputs, idx rows) {
+    return (double)it->cell->gates * (double)it->hp * (double)(inputs + it->v->hidden) *
+           (double)rows / 32;
+}
+
+/* Pieces of one block of memory, one after the other; without a block only its size counts. */
+typedef struct {
+    char *block;
+    size_t used;
+} arena;
+
+static T *take(arena *from, idx elements) {
+    size_t start = from->used;
+    from->used += line_bytes(elements);
+    return from->block ? (T *)(from->block + start) : NULL;
+}
+
+static char *take_slots(arena *from, const pass *it) {
+    size_t bytes = (size_t)it->v->threads * it->slot_bytes;
+    return (char *)take(from, (idx)(bytes / sizeof(T)));
 }
 
 /* -- forward --------------------------------------------------------------------------------- */
@@ -328,6 +369,21 @@ static void pack_forward_task(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
+/* Sums of all gates, input's part, for `count` steps from s on. */
+static void add_inputs(const pass *it, const rows *r, idx s, idx count) {
+    const args *v = it->v;
+    idx hp = it->hp, k = v->inputs, m = r->m;
+    const T *x = NULL;
+    for (idx i = 0; i < count; ++i) {
+        x = (const T *)v->x + (time_of(v, s + i) * v->batch + r->first) * k;
+        if (count > 1) memcpy(r->x + i * m * k, x, (size_t)(m * k) * sizeof(T));
+    }
+    pack_rows(r->a, count > 1 ? r->x : x, count * m, k, k);
+    for (idx gate = 0; gate < it->cell->gates; ++gate)
+        multiply_rows(count * m, hp, k, r->a, it->w_ih + gate * hp * k, r->sums + gate * hp,
+                      it->cell->planes * hp, 0, it->b_ih + gate * hp);
+}
+
 /* Sums of gate `gate`, recurrent part, for the packed states in r->b. */
 static void add_recurrent(const pass *it, const rows *r, idx gate, T *g) {
     idx plane = gate == it->cell->gates - 1 ? it->cell->last_plane : gate;
@@ -336,26 +392,24 @@ static void add_recurrent(const pass *it, const rows *r, idx gate, T *g) {
                   plane == gate ? NULL : it->b_hh + gate * hp);
 }
 
-static void forward_step(const pass *it, const rows *r, idx t, T *g) {
+/* The step at t from the sums of its inputs `a`. */
+static void forward_step(const pass *it, const rows *r, idx t, T *a) {
     const args *v = it->v;
-    idx hp = it->hp, line = it->cell->planes * hp, i = v->inputs, gates = it->cell->gates;
-    pack_rows(r->a, (const T *)v->x + (t * v->batch + r->first) * i, r->m, i, i);
-    for (idx gate = 0; gate < gates; ++gate)
-        multiply_rows(r->m, hp, i, r->a, it->w_ih + gate * hp * i, g + gate * hp, line, 0,
-                      it->b_ih + gate * hp);
+    idx hp = it->hp, line = it->cell->planes * hp, gates = it->cell->gates;
     pack_rows(r->b, r->h, r->m, v->hidden, hp);
     int classic = v->cell == CLASSIC;
-    for (idx gate = 0; gate < gates - classic; ++gate) add_recurrent(it, r, gate, g);
+    for (idx gate = 0; gate < gates - classic; ++gate) add_recurrent(it, r, gate, a);
     if (classic) {
         for (idx n = 0; n < r->m; ++n)
-            classic_reset(g + n * line, r->h + n * hp, r->u + n * hp, hp);
+            classic_reset(a + n * line, r->h + n * hp, r->u + n * hp, hp);
         pack_rows(r->b, r->u, r->m, v->hidden, hp);
-        add_recurrent(it, r, gates - 1, g);
+        add_recurrent(it, r, gates - 1, a);
     }
     for (idx n = 0; n < r->m; ++n) {
-        T *y = (T *)v->y + (t * v->batch + r->first + n) * v->hidden;
+        T *y = (T *)v->y + (t * v->batch + r->first + n) * v->hidden, *sums = a + n * line;
         if (active(v, r->first + n, t)) {
-            it->cell->forward(g + n * line, r->h + n * hp, r->c + n * hp, hp);
+            it->cell->forward(sums, v->tape ? tape_row(it, t, r->first + n) : sums, r->h + n * hp,
+                              r->c + n * hp, hp);
             memcpy(y, r->h + n * hp, (size_t)v->hidden * sizeof(T));
         } else {
             memset(y, 0, (size_t)v->hidden * sizeof(T));
@@ -367,35 +421,70 @@ static void forward_task(void *ctx, idx task, int slot) {
     const pass *it = ctx;
     const args *v = it->v;
     rows r = take_rows(it, task, slot);
-    pad_rows(r.h, v->h0, r.first, r.m, v->hidden, it->hp);
-    pad_rows(r.c, v->c0, r.first, r.m, v->hidden, it->hp);
-    for (idx step = 0; step < v->steps; ++step) {
-        idx t = v->reverse ? v->steps - 1 - step : step;
-        forward_step(it, &r, t, v->tape ? tape_row(it, t, r.first) : r.sums);
+    for (idx s = 0; s < v->steps; s += it->together) {
+        idx count = least(it->together, v->steps - s);
+        add_inputs(it, &r, s, count);
+        for (idx i = 0; i < count; ++i)
+            forward_step(it, &r, time_of(v, s + i), r.sums + i * r.m * it->cell->planes * it->hp);
     }
-    unpad_rows(v->h, r.h, r.first, r.m, v->hidden, it->hp);
-    unpad_rows(v->c, r.c, r.first, r.m, v->hidden, it->hp);
+}
+
+static void place_forward(pass *it, arena *m) {
+    const args *v = it->v;
+    idx columns = it->cell->gates * it->hp, states = v->batch * it->hp;
+    it->w_ih = take(m, columns * v->inputs);
+    it->w_hh = take(m, columns * v->hidden);
+    it->b_ih = take(m, columns);
+    it->b_hh = take(m, columns);
+    it->h = take(m, states);
+    it->c = take(m, states);
+    it->start = it->h; /* not in use */
+    it->slots = take_slots(m, it);
 }
 
 int FN(recurrent_forward)(const args *v) {
     pass it = {.v = v};
-    return run_pass(&it, pack_forward_task, v->inputs, forward_task);
+    arena memory = {0};
+    cut(&it);
+    place_forward(&it, &memory);
+    memory = (arena){fastnn_scratch(memory.used), 0};
+    if (!memory.block) return FASTNN_NOMEM;
+    place_forward(&it, &memory);
+    pad_rows(it.h, v->h0, v->batch, v->hidden, it.hp);
+    pad_rows(it.c, v->c0, v->batch, v->hidden, it.hp);
+    int status = fastnn_parallel_for(it.cell->gates * ceil_div(it.hp, NR), pack_forward_task, &it,
+                                     v->threads, 16 * nanoseconds(&it, v->inputs, 1));
+    if (status == FASTNN_OK)
+        status = fastnn_parallel_for(it.tasks, forward_task, &it, v->threads,
+                                     nanoseconds(&it, v->inputs, v->steps * v->batch));
+    unpad_rows(v->h, it.h, v->batch, v->hidden, it.hp);
+    unpad_rows(v->c, it.c, v->batch, v->hidden, it.hp);
+    fastnn_scratch_release(memory.block);
+    return status;
 }
 
 /* -- backward -------------------------------------------------------------------------------- */
 
-/* One panel of columns of the state: element (k, j) is w_hh[k][j] of the gate. */
+/* Columns of w[gates*H][columns], `padded` of them: element (k, j) is w[k][j] of the gate. */
+static void pack_back(T *to, const T *w, idx gate, idx h, idx columns, idx padded) {
+    idx blocks = k_blocks(h);
+    for (idx p = 0; p < blocks; ++p) {
+        idx k0 = part(h, blocks, p), depth = part(h, blocks, p + 1) - k0;
+        for (idx j = 0; j < padded; j += NR)
+            pack_columns(to + gate * padded * h + padded * k0 + j * depth, panel_width(padded, j),
+                         w + (gate * h + k0) * columns + j, most(least(columns - j, NR), 0),
+                         columns, depth);
+    }
+}
+
 static void pack_backward_task(void *ctx, idx task, int slot) {
     const pass *it = ctx;
     const args *v = it->v;
-    idx panels = ceil_div(it->hp, NR), gate = task / panels, j = task % panels * NR;
-    idx h = v->hidden, blocks = k_blocks(h);
-    const T *from = (const T *)v->w_hh + gate * h * h + j;
-    for (idx p = 0; p < blocks; ++p) {
-        idx k0 = part(h, blocks, p), depth = part(h, blocks, p + 1) - k0;
-        pack_columns(it->w_hh + gate * it->hp * h + it->hp * k0 + j * depth, panel_width(it->hp, j),
-                     from + k0 * h, least(h - j, NR), h, depth);
-    }
+    idx gate = task / 2;
+    if (task % 2 == 0)
+        pack_back(it->w_hh, v->w_hh, gate, v->hidden, v->hidden, it->hp);
+    else if (v->dx)
+        pack_back(it->w_ih, v->w_ih, gate, v->hidden, v->inputs, padded_inputs(v));
     (void)slot;
 }
 
@@ -409,34 +498,43 @@ static void back_through(const pass *it, const rows *r, idx gate, T *to, int acc
 
 /* The tape's state before the step of row n at t. */
 static const T *state_before(const pass *it, const rows *r, idx n, idx t) {
-    if (t == first_step(it->v, r->first + n)) return r->start + n * it->hp;
+    if (t == first_time(it->v, r->first + n)) return r->start + n * it->hp;
     idx before = it->v->reverse ? t + 1 : t - 1;
     return tape_row(it, before, r->first + n) + it->cell->state * it->hp;
 }
 
-static void reset_step(const pass *it, const rows *r, idx t) {
-    const args *v = it->v;
-    idx hp = it->hp, line = it->cell->grads * hp;
+static void reset_step(const pass *it, const rows *r, idx t, idx line) {
+    idx hp = it->hp, size = it->cell->grads * hp;
     back_through(it, r, it->cell->gates - 1, r->u, 0);
     for (idx n = 0; n < r->m; ++n) {
         T *u = r->u + n * hp;
-        if (active(v, r->first + n, t))
-            classic_reset_back(tape_row(it, t, r->first + n), state_before(it, r, n, t),
-                               r->sums + n * line, r->h + n * hp, u, hp);
-        else
-            memset(u, 0, (size_t)hp * sizeof(T));
-        memcpy((T *)v->rh + (t * v->batch + r->first + n) * v->hidden, u,
-               (size_t)v->hidden * sizeof(T));
+        if (!active(it->v, r->first + n, t)) continue;
+        classic_reset_back(tape_row(it, t, r->first + n), state_before(it, r, n, t),
+                           r->sums + n * size, r->h + n * hp, u, hp);
+        memcpy(it->chunk.rh + (line + n) * hp, u, (size_t)hp * sizeof(T));
     }
 }
 
-static void backward_step(const pass *it, const rows *r, idx t) {
+/* Gradients of a line's gates, planes of hp, to the chunk. */
+static void keep_gradients(const pass *it, const T *d, idx line) {
+    idx hp = it->hp;
+    for (idx plane = 0; plane < it->cell->grads; ++plane, d += hp)
+        for (idx j = 0; j < hp; j += NR) {
+            idx width = panel_width(hp, j);
+            T *to = gradient_panel(&it->chunk, plane, j) + line * width;
+            store(to, load(d + j));
+            if (width == NR) store(to + VL, load(d + j + VL));
+        }
+}
+
+static void backward_step(const pass *it, const rows *r, idx s) {
     const args *v = it->v;
-    idx h = v->hidden, hp = it->hp, grads = it->cell->grads, line = grads * hp;
+    idx h = v->hidden, hp = it->hp, grads = it->cell->grads, size = grads * hp;
+    idx t = time_of(v, s), line = (s - it->chunk.first) * v->batch + r->first;
     for (idx n = 0; n < r->m; ++n) {
-        T *d = r->sums + n * line, *dh = r->h + n * hp;
+        T *d = r->sums + n * size, *dh = r->h + n * hp;
         if (!active(v, r->first + n, t)) {
-            memset(d, 0, (size_t)line * sizeof(T));
+            memset(d, 0, (size_t)size * sizeof(T));
             continue;
         }
         const T *dy = (const T *)v->dy + (t * v->batch + r->first + n) * h;
@@ -445,28 +543,80 @@ static void backward_step(const pass *it, const rows *r, idx t) {
                            r->c + n * hp, hp);
     }
     int classic = v->cell == CLASSIC;
-    if (classic) reset_step(it, r, t);
-    for (idx n = 0; n < r->m; ++n)
-        for (idx plane = 0; plane < grads; ++plane)
-            memcpy((T *)v->dg + ((t * v->batch + r->first + n) * grads + plane) * h,
-                   r->sums + n * line + plane * hp, (size_t)h * sizeof(T));
+    if (classic) reset_step(it, r, t, line);
+    for (idx n = 0; n < r->m; ++n) keep_gradients(it, r->sums + n * size, line + n);
     for (idx gate = 0; gate < it->cell->gates - classic; ++gate) back_through(it, r, gate, r->h, 1);
 }
 
 static void backward_task(void *ctx, idx task, int slot) {
     const pass *it = ctx;
-    const args *v = it->v;
     rows r = take_rows(it, task, slot);
-    pad_rows(r.h, v->dh, r.first, r.m, v->hidden, it->hp);
-    pad_rows(r.c, v->dc, r.first, r.m, v->hidden, it->hp);
-    pad_rows(r.start, v->start, r.first, r.m, v->hidden, it->hp);
-    for (idx step = v->steps - 1; step >= 0; --step)
-        backward_step(it, &r, v->reverse ? v->steps - 1 - step : step);
-    unpad_rows(v->dh0, r.h, r.first, r.m, v->hidden, it->hp);
-    unpad_rows(v->dc0, r.c, r.first, r.m, v->hidden, it->hp);
+    idx steps = it->chunk.lines / it->v->batch;
+    for (idx i = steps - 1; i >= 0; --i) backward_step(it, &r, it->chunk.first + i);
+}
+
+/* Bytes of the gates' gradients of a chunk: about what the second cache levels hold. One step of
+ * all sequences is the least. */
+static const idx CHUNK_BYTES = 2 << 20;
+
+static idx chunk_steps(const pass *it) {
+    idx bytes = it->v->batch * it->cell->grads * it->hp * (idx)sizeof(T);
+    return least(most(CHUNK_BYTES / bytes, 1), it->v->steps);
+}
+
+static void place_backward(pass *it, arena *m) {
+    const args *v = it->v;
+    recurrent_chunk *c = &it->chunk;
+    idx columns = it->cell->gates * it->hp, states = v->batch * it->hp;
+    idx lines = chunk_steps(it) * v->batch;
+    it->w_hh = take(m, columns * v->hidden);
+    it->w_ih = take(m, v->dx ? it->cell->gates * padded_inputs(v) * v->hidden : 0);
+    it->h = take(m, states);
+    it->c = take(m, states);
+    it->start = take(m, states);
+    c->dg = take(m, lines * it->cell->grads * it->hp);
+    c->rh = take(m, v->cell == CLASSIC ? lines * it->hp : 0);
+    c->sums[0] = take(m, columns * (v->hidden + 1));
+    c->sums[1] = take(m, columns * (v->inputs + 1));
+    it->slot_bytes = (size_t)most((idx)it->slot_bytes, (idx)FN(gradient_bytes)(v));
+    it->slots = c->slots = take_slots(m, it);
+}
+
+static int run_chunks(pass *it) {
+    const args *v = it->v;
+    recurrent_chunk *c = &it->chunk;
+    idx chunks = ceil_div(v->steps, chunk_steps(it));
+    int status = fastnn_parallel_for(2 * it->cell->gates, pack_backward_task, it, v->threads,
+                                     16 * nanoseconds(it, v->dx ? v->inputs : 0, 1));
+    for (idx i = chunks - 1; i >= 0 && status == FASTNN_OK; --i) {
+        c->first = part(v->steps, chunks, i);
+        c->lines = (part(v->steps, chunks, i + 1) - c->first) * v->batch;
+        status = fastnn_parallel_for(it->tasks, backward_task, it, v->threads,
+                                     nanoseconds(it, 0, c->lines));
+        if (status == FASTNN_OK) status = FN(recurrent_gradients)(c, v->threads);
+        c->begun = 1;
+    }
+    return status;
 }
 
 int FN(recurrent_backward)(const args *v) {
     pass it = {.v = v};
-    return run_pass(&it, pack_backward_task, 0, backward_task);
+    arena memory = {0};
+    cut(&it);
+    it.chunk =
+        (recurrent_chunk){.v = v, .hp = it.hp, .gates = it.cell->gates, .planes = it.cell->grads};
+    place_backward(&it, &memory);
+    memory = (arena){fastnn_scratch(memory.used), 0};
+    if (!memory.block) return FASTNN_NOMEM;
+    place_backward(&it, &memory);
+    it.chunk.w_ih = it.w_ih;
+    pad_rows(it.h, v->dh, v->batch, v->hidden, it.hp);
+    pad_rows(it.c, v->dc, v->batch, v->hidden, it.hp);
+    pad_rows(it.start, v->cell == LSTM ? v->c0 : v->h0, v->batch, v->hidden, it.hp);
+    int status = run_chunks(&it);
+    if (status == FASTNN_OK) FN(recurrent_finish)(&it.chunk);
+    unpad_rows(v->dh0, it.h, v->batch, v->hidden, it.hp);
+    unpad_rows(v->dc0, it.c, v->batch, v->hidden, it.hp);
+    fastnn_scratch_release(memory.block);
+    return status;
 }
