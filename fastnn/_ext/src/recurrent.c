@@ -75,8 +75,9 @@ static void lstm_forward(const T *a, T *g, T *h, T *c, idx hp) {
         store(PLANE(g, 3), output);
         store(PLANE(g, 4), state);
         store(c + j, state);
-        store(h + j, output * gate_tanh(state));
     }
+    /* A loop of its own: in one with the gates, chains are too long for the CPU to overlap. */
+    EACH_VECTOR store(h + j, load(PLANE(g, 3)) * gate_tanh(load(c + j)));
 }
 
 static void lstm_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp) {
@@ -263,6 +264,7 @@ typedef struct {
     T *u;             /* m rows of hp */
     T *sums;          /* rows of planes: sums of the gates, or their gradients */
     T *x;             /* inputs of steps together */
+    T *dx;            /* their gradients, of one step */
 } rows;
 
 static inline T *tape_row(const pass *it, idx t, idx n) {
@@ -293,7 +295,7 @@ static rows take_rows(const pass *it, idx task, int slot) {
     r.u = r.b + packed_rows(m, v->hidden);
     r.sums = r.u + m * hp;
     r.a = r.sums + it->together * m * it->cell->planes * hp;
-    r.x = r.a + packed_rows(it->together * m, v->inputs);
+    r.x = r.dx = r.a + packed_rows(it->together * m, v->inputs);
     return r;
 }
 
@@ -313,7 +315,7 @@ static void cut(pass *it) {
     idx together = it->together * m;
     it->slot_bytes =
         line_bytes(packed_rows(m, v->hidden) + m * it->hp + together * it->cell->planes * it->hp +
-                   packed_rows(together, v->inputs) + together * v->inputs);
+                   packed_rows(together, v->inputs) + together * padded_inputs(v));
 }
 
 /* Estimated time of a product of all weights with `rows` rows. */
@@ -488,12 +490,19 @@ static void pack_backward_task(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-/* to (+)= w_hh^T of a gate's gradients. */
+/* to (+)= w_hh^T of a gate's gradients, which stay packed. */
 static void back_through(const pass *it, const rows *r, idx gate, T *to, int accumulate) {
     idx plane = gate == it->cell->gates - 1 ? it->cell->last_plane : gate;
     idx h = it->v->hidden, hp = it->hp;
     pack_rows(r->b, r->sums + plane * hp, r->m, h, it->cell->grads * hp);
     multiply_rows(r->m, hp, h, r->b, it->w_hh + gate * hp * h, to, hp, accumulate, NULL);
+}
+
+/* dx += w_ih^T of a gate's gradients; `packed` if these are. */
+static void back_to_input(const pass *it, const rows *r, idx gate, int packed) {
+    idx h = it->v->hidden, hp = it->hp, ip = padded_inputs(it->v);
+    if (!packed) pack_rows(r->b, r->sums + gate * hp, r->m, h, it->cell->grads * hp);
+    multiply_rows(r->m, ip, h, r->b, it->w_ih + gate * ip * h, r->dx, ip, gate > 0, NULL);
 }
 
 /* The tape's state before the step of row n at t. */
@@ -545,7 +554,17 @@ static void backward_step(const pass *it, const rows *r, idx s) {
     int classic = v->cell == CLASSIC;
     if (classic) reset_step(it, r, t, line);
     for (idx n = 0; n < r->m; ++n) keep_gradients(it, r->sums + n * size, line + n);
-    for (idx gate = 0; gate < it->cell->gates - classic; ++gate) back_through(it, r, gate, r->h, 1);
+    for (idx gate = 0; gate < it->cell->gates; ++gate) {
+        int recurrent = !classic || gate < it->cell->gates - 1;
+        if (recurrent) back_through(it, r, gate, r->h, 1);
+        if (it->chunk.dx_done)
+            back_to_input(it, r, gate,
+                          recurrent &&
+                              (gate < it->cell->gates - 1 || it->cell->last_plane == gate));
+    }
+    if (it->chunk.dx_done)
+        unpad_rows((T *)v->dx + (t * v->batch + r->first) * v->inputs, r->dx, r->m, v->inputs,
+                   padded_inputs(v));
 }
 
 static void backward_task(void *ctx, idx task, int slot) {
@@ -578,6 +597,8 @@ static void place_backward(pass *it, arena *m) {
     c->rh = take(m, v->cell == CLASSIC ? lines * it->hp : 0);
     c->sums[0] = take(m, columns * (v->hidden + 1));
     c->sums[1] = take(m, columns * (v->inputs + 1));
+    /* dx where the gates' gradients are packed anyway, if their weights fit the cache beside. */
+    c->dx_done = v->dx && v->batch / it->tasks >= MR / 2 && v->inputs <= 4 * VL;
     it->slot_bytes = (size_t)most((idx)it->slot_bytes, (idx)FN(gradient_bytes)(v));
     it->slots = c->slots = take_slots(m, it);
 }

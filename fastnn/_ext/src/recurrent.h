@@ -18,6 +18,7 @@ typedef struct {
     int begun;         /* `sums` hold those of other steps */
     T *dg, *rh;        /* rh: for the classic GRU what the last gate's weights met, lines of hp */
     T *sums[2];        /* gradients so far, transposed, the bias last: for the state, the input */
+    int dx_done;       /* by the steps themselves */
     const T *w_ih;     /* packed by `pack_back` */
     char *slots;       /* memory of `gradient_bytes` for each thread */
 } recurrent_chunk;

@@ -192,7 +192,7 @@ int FN(recurrent_gradients)(const chunk *c, int threads) {
         cost += line * (double)rows;
     }
     idx tasks = w.parts[STATE] + w.parts[INPUT];
-    if (v->dx) {
+    if (v->dx && !c->dx_done) {
         tasks += ceil_div(c->lines, LINES);
         cost += line * (double)padded_inputs(v);
     }
