@@ -20,11 +20,15 @@ typedef fastnn_recurrent_args args;
 typedef void forward_row(const T *a, T *g, T *h, T *c, idx hp);
 
 /* `d`, gradients of the sums, from those of the states, which become those of the states before as
- * far as they do not go through the recurrent product; `before`: the state on the tape, then. */
-typedef void backward_row(const T *g, const T *before, T *d, T *dh, T *dc, idx hp);
+ * far as they do not go through the recurrent product; `before`: the state on the tape, then. For
+ * `columns` of all; planes of d are `dp` apart. */
+typedef void backward_row(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                          idx columns);
 
 #define EACH_VECTOR for (idx j = 0; j < hp; j += VL)
+#define EACH_COLUMN for (idx j = 0; j < columns; j += VL)
 #define PLANE(p, i) ((p) + (i) * hp + j)
+#define GRADIENT(i) (d + (i) * dp + j)
 
 static inline vec slope_sigmoid(vec s) { return s * (splat(1) - s); }
 static inline vec slope_tanh(vec t) { return splat(1) - t * t; }
@@ -38,12 +42,13 @@ static void tanh_forward(const T *a, T *g, T *h, T *c, idx hp) {
     (void)c;
 }
 
-static void tanh_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp) {
-    EACH_VECTOR {
-        store(d + j, load(dh + j) * slope_tanh(load(g + j)));
+static void tanh_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                          idx columns) {
+    EACH_COLUMN {
+        store(GRADIENT(0), load(dh + j) * slope_tanh(load(g + j)));
         store(dh + j, splat(0));
     }
-    (void)before, (void)dc;
+    (void)before, (void)dc, (void)hp, (void)dp;
 }
 
 static void relu_forward(const T *a, T *g, T *h, T *c, idx hp) {
@@ -55,12 +60,13 @@ static void relu_forward(const T *a, T *g, T *h, T *c, idx hp) {
     (void)c;
 }
 
-static void relu_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp) {
-    EACH_VECTOR {
-        store(d + j, select(load(g + j) <= splat(0), splat(0), load(dh + j)));
+static void relu_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                          idx columns) {
+    EACH_COLUMN {
+        store(GRADIENT(0), select(load(g + j) <= splat(0), splat(0), load(dh + j)));
         store(dh + j, splat(0));
     }
-    (void)before, (void)dc;
+    (void)before, (void)dc, (void)hp, (void)dp;
 }
 
 /* Planes: i f g o c. */
@@ -80,15 +86,16 @@ static void lstm_forward(const T *a, T *g, T *h, T *c, idx hp) {
     EACH_VECTOR store(h + j, load(PLANE(g, 3)) * gate_tanh(load(c + j)));
 }
 
-static void lstm_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp) {
-    EACH_VECTOR {
+static void lstm_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                          idx columns) {
+    EACH_COLUMN {
         vec in = load(PLANE(g, 0)), forget = load(PLANE(g, 1)), cell = load(PLANE(g, 2));
         vec output = load(PLANE(g, 3)), u = gate_tanh(load(PLANE(g, 4))), up = load(dh + j);
         vec down = load(dc + j) + up * output * slope_tanh(u);
-        store(PLANE(d, 0), down * cell * slope_sigmoid(in));
-        store(PLANE(d, 1), down * load(before + j) * slope_sigmoid(forget));
-        store(PLANE(d, 2), down * in * slope_tanh(cell));
-        store(PLANE(d, 3), up * u * slope_sigmoid(output));
+        store(GRADIENT(0), down * cell * slope_sigmoid(in));
+        store(GRADIENT(1), down * load(before + j) * slope_sigmoid(forget));
+        store(GRADIENT(2), down * in * slope_tanh(cell));
+        store(GRADIENT(3), up * u * slope_sigmoid(output));
         store(dc + j, down * forget);
         store(dh + j, splat(0));
     }
@@ -110,14 +117,15 @@ static void gru_forward(const T *a, T *g, T *h, T *c, idx hp) {
     (void)c;
 }
 
-static void gru_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp) {
-    EACH_VECTOR {
+static void gru_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                         idx columns) {
+    EACH_COLUMN {
         vec reset = load(PLANE(g, 0)), update = load(PLANE(g, 1)), fresh = load(PLANE(g, 2));
         vec up = load(dh + j), dn = up * (splat(1) - update) * slope_tanh(fresh);
-        store(PLANE(d, 0), dn * load(PLANE(g, 3)) * slope_sigmoid(reset));
-        store(PLANE(d, 1), up * (load(before + j) - fresh) * slope_sigmoid(update));
-        store(PLANE(d, 2), dn);
-        store(PLANE(d, 3), dn * reset);
+        store(GRADIENT(0), dn * load(PLANE(g, 3)) * slope_sigmoid(reset));
+        store(GRADIENT(1), up * (load(before + j) - fresh) * slope_sigmoid(update));
+        store(GRADIENT(2), dn);
+        store(GRADIENT(3), dn * reset);
         store(dh + j, up * update);
     }
     (void)dc;
@@ -146,19 +154,20 @@ static void classic_reset(T *g, const T *h, T *u, idx hp) {
 }
 
 /* All but the reset gate, which `classic_reset_back` does with `u`, the gradient of r * h. */
-static void classic_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp) {
-    EACH_VECTOR {
+static void classic_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                             idx columns) {
+    EACH_COLUMN {
         vec update = load(PLANE(g, 1)), fresh = load(PLANE(g, 2)), up = load(dh + j);
-        store(PLANE(d, 1), up * (load(before + j) - fresh) * slope_sigmoid(update));
-        store(PLANE(d, 2), up * (splat(1) - update) * slope_tanh(fresh));
+        store(GRADIENT(1), up * (load(before + j) - fresh) * slope_sigmoid(update));
+        store(GRADIENT(2), up * (splat(1) - update) * slope_tanh(fresh));
         store(dh + j, up * update);
     }
     (void)dc;
 }
 
 /* Also turns u into r * h, which the gradient of n's weights needs. */
-static void classic_reset_back(const T *g, const T *before, T *d, T *dh, T *u, idx hp) {
-    EACH_VECTOR {
+static void classic_reset_back(const T *g, const T *before, T *d, T *dh, T *u, idx columns) {
+    EACH_COLUMN {
         vec reset = load(g + j), state = load(before + j), up = load(u + j);
         store(d + j, up * state * slope_sigmoid(reset));
         store(dh + j, load(dh + j) + up * reset);
@@ -490,18 +499,18 @@ static void pack_backward_task(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-/* to (+)= w_hh^T of a gate's gradients, which stay packed. */
-static void back_through(const pass *it, const rows *r, idx gate, T *to, int accumulate) {
+/* to (+)= w_hh^T of a gate's gradients, which stay packed; `line`: the task's first. */
+static void back_through(const pass *it, const rows *r, idx gate, idx line, T *to, int accumulate) {
     idx plane = gate == it->cell->gates - 1 ? it->cell->last_plane : gate;
     idx h = it->v->hidden, hp = it->hp;
-    pack_rows(r->b, r->sums + plane * hp, r->m, h, it->cell->grads * hp);
+    pack_gradient_rows(r->b, &it->chunk, plane, line, r->m);
     multiply_rows(r->m, hp, h, r->b, it->w_hh + gate * hp * h, to, hp, accumulate, NULL);
 }
 
 /* dx += w_ih^T of a gate's gradients; `packed` if these are. */
-static void back_to_input(const pass *it, const rows *r, idx gate, int packed) {
-    idx h = it->v->hidden, hp = it->hp, ip = padded_inputs(it->v);
-    if (!packed) pack_rows(r->b, r->sums + gate * hp, r->m, h, it->cell->grads * hp);
+static void back_to_input(const pass *it, const rows *r, idx gate, idx line, int packed) {
+    idx h = it->v->hidden, ip = padded_inputs(it->v);
+    if (!packed) pack_gradient_rows(r->b, &it->chunk, gate, line, r->m);
     multiply_rows(r->m, ip, h, r->b, it->w_ih + gate * ip * h, r->dx, ip, gate > 0, NULL);
 }
 
@@ -513,58 +522,63 @@ static const T *state_before(const pass *it, const rows *r, idx n, idx t) {
 }
 
 static void reset_step(const pass *it, const rows *r, idx t, idx line) {
-    idx hp = it->hp, size = it->cell->grads * hp;
-    back_through(it, r, it->cell->gates - 1, r->u, 0);
+    idx hp = it->hp;
+    back_through(it, r, it->cell->gates - 1, line, r->u, 0);
     for (idx n = 0; n < r->m; ++n) {
         T *u = r->u + n * hp;
         if (!active(it->v, r->first + n, t)) continue;
-        classic_reset_back(tape_row(it, t, r->first + n), state_before(it, r, n, t),
-                           r->sums + n * size, r->h + n * hp, u, hp);
+        const T *g = tape_row(it, t, r->first + n), *before = state_before(it, r, n, t);
+        for (idx j = 0; j < hp; j += NR) {
+            idx width = panel_width(hp, j);
+            T *d = gradient_panel(&it->chunk, 0, j) + (line + n) * width;
+            classic_reset_back(g + j, before + j, d, r->h + n * hp + j, u + j, width);
+        }
         memcpy(it->chunk.rh + (line + n) * hp, u, (size_t)hp * sizeof(T));
     }
 }
 
-/* Gradients of a line's gates, planes of hp, to the chunk. */
-static void keep_gradients(const pass *it, const T *d, idx line) {
-    idx hp = it->hp;
-    for (idx plane = 0; plane < it->cell->grads; ++plane, d += hp)
-        for (idx j = 0; j < hp; j += NR) {
-            idx width = panel_width(hp, j);
-            T *to = gradient_panel(&it->chunk, plane, j) + line * width;
-            store(to, load(d + j));
-            if (width == NR) store(to + VL, load(d + j + VL));
+/* Gradients of the gates of row n, panel after panel. */
+static void gates_step(const pass *it, const rows *r, idx n, idx t, idx line) {
+    const args *v = it->v;
+    idx hp = it->hp, dp = hp * panel_lines(it->chunk.lines), h = v->hidden;
+    T *dh = r->h + n * hp, *dc = r->c + n * hp;
+    const T *g = tape_row(it, t, r->first + n), *before = state_before(it, r, n, t);
+    const T *dy = (const T *)v->dy + (t * v->batch + r->first + n) * h;
+    for (idx j = 0; v->dy && j < h; ++j) dh[j] += dy[j];
+    for (idx j = 0; j < hp; j += NR) {
+        idx width = panel_width(hp, j);
+        T *d = gradient_panel(&it->chunk, 0, j) + line * width;
+        it->cell->backward(g + j, before + j, d, dh + j, dc + j, hp, dp, width);
+    }
+}
+
+static void no_gradients(const recurrent_chunk *c, idx line) {
+    for (idx plane = 0; plane < c->planes; ++plane)
+        for (idx j = 0; j < c->hp; j += NR) {
+            idx width = panel_width(c->hp, j);
+            memset(gradient_panel(c, plane, j) + line * width, 0, (size_t)width * sizeof(T));
         }
 }
 
 static void backward_step(const pass *it, const rows *r, idx s) {
     const args *v = it->v;
-    idx h = v->hidden, hp = it->hp, grads = it->cell->grads, size = grads * hp;
     idx t = time_of(v, s), line = (s - it->chunk.first) * v->batch + r->first;
+    idx gates = it->cell->gates, ip = padded_inputs(v);
     for (idx n = 0; n < r->m; ++n) {
-        T *d = r->sums + n * size, *dh = r->h + n * hp;
-        if (!active(v, r->first + n, t)) {
-            memset(d, 0, (size_t)size * sizeof(T));
-            continue;
-        }
-        const T *dy = (const T *)v->dy + (t * v->batch + r->first + n) * h;
-        for (idx j = 0; v->dy && j < h; ++j) dh[j] += dy[j];
-        it->cell->backward(tape_row(it, t, r->first + n), state_before(it, r, n, t), d, dh,
-                           r->c + n * hp, hp);
+        if (active(v, r->first + n, t))
+            gates_step(it, r, n, t, line + n);
+        else
+            no_gradients(&it->chunk, line + n);
     }
-    int classic = v->cell == CLASSIC;
+    int classic = v->cell == CLASSIC, same = it->cell->last_plane == gates - 1;
     if (classic) reset_step(it, r, t, line);
-    for (idx n = 0; n < r->m; ++n) keep_gradients(it, r->sums + n * size, line + n);
-    for (idx gate = 0; gate < it->cell->gates; ++gate) {
-        int recurrent = !classic || gate < it->cell->gates - 1;
-        if (recurrent) back_through(it, r, gate, r->h, 1);
-        if (it->chunk.dx_done)
-            back_to_input(it, r, gate,
-                          recurrent &&
-                              (gate < it->cell->gates - 1 || it->cell->last_plane == gate));
+    for (idx gate = 0; gate < gates; ++gate) {
+        int last = gate == gates - 1, done = classic && last;
+        if (!done) back_through(it, r, gate, line, r->h, 1);
+        if (it->chunk.dx_done) back_to_input(it, r, gate, line, !done && (same || !last));
     }
     if (it->chunk.dx_done)
-        unpad_rows((T *)v->dx + (t * v->batch + r->first) * v->inputs, r->dx, r->m, v->inputs,
-                   padded_inputs(v));
+        unpad_rows((T *)v->dx + (t * v->batch + r->first) * v->inputs, r->dx, r->m, v->inputs, ip);
 }
 
 static void backward_task(void *ctx, idx task, int slot) {
@@ -593,7 +607,7 @@ static void place_backward(pass *it, arena *m) {
     it->h = take(m, states);
     it->c = take(m, states);
     it->start = take(m, states);
-    c->dg = take(m, lines * it->cell->grads * it->hp);
+    c->dg = take(m, panel_lines(lines) * it->cell->grads * it->hp);
     c->rh = take(m, v->cell == CLASSIC ? lines * it->hp : 0);
     c->sums[0] = take(m, columns * (v->hidden + 1));
     c->sums[1] = take(m, columns * (v->inputs + 1));

@@ -38,9 +38,33 @@ static inline idx first_time(const fastnn_recurrent_args *v, idx n) {
     return v->lengths ? v->lengths[n] - 1 : v->steps - 1;
 }
 
+/* Lines of memory for a panel: odd, or panels and planes would fall on one set of a cache. */
+static inline idx panel_lines(idx lines) { return lines | 1; }
+
 /* Columns j .. of a plane, for line 0; those of the next line are a panel's width further on. */
 static inline T *gradient_panel(const recurrent_chunk *c, idx plane, idx j) {
-    return c->dg + (plane * c->hp + j) * c->lines;
+    return c->dg + (plane * c->hp + j) * panel_lines(c->lines);
+}
+
+/* m lines of a plane as panels of rows for each block of its columns. */
+static inline void pack_gradient_rows(T *a, const recurrent_chunk *c, idx plane, idx line, idx m) {
+    idx h = c->v->hidden, blocks = k_blocks(h), panels = row_panels(m), count;
+    for (idx q = 0; q < blocks; ++q) {
+        idx k = part(h, blocks, q), end = part(h, blocks, q + 1), depth = end - k;
+        for (idx p = 0; p < panels; ++p) {
+            idx first = part(m, panels, p), height = part(m, panels, p + 1) - first;
+            T *to = a + m * k + first * depth;
+            for (idx j = k; j < end; j += count, to += count * height) {
+                idx j0 = j / NR * NR, width = panel_width(c->hp, j0);
+                const T *from = gradient_panel(c, plane, j0) + (line + first) * width + (j - j0);
+                count = least(j0 + width, end) - j;
+                if (height == 1)
+                    memcpy(to, from, (size_t)count * sizeof(T));
+                else
+                    pack_lines(to, height, from, height, width, count);
+            }
+        }
+    }
 }
 
 /* Columns that dx takes in a packed product. */

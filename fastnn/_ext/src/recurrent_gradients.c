@@ -119,32 +119,18 @@ void FN(recurrent_finish)(const chunk *c) {
 
 enum { LINES = 4 * MR }; /* of a task: a panel of weights is read once for them */
 
-/* m lines of a plane, columns k .. k + depth, as panels of rows. */
-static void pack_gradients(T *a, const chunk *c, idx plane, idx line, idx m, idx k, idx depth) {
-    idx panels = row_panels(m);
-    for (idx p = 0; p < panels; ++p) {
-        idx first = part(m, panels, p), height = part(m, panels, p + 1) - first, count;
-        for (idx j = k; j < k + depth; j += count) {
-            idx j0 = j / NR * NR, width = panel_width(c->hp, j0);
-            count = least(j0 + width, k + depth) - j;
-            pack_lines(a + first * depth + (j - k) * height, height,
-                       gradient_panel(c, plane, j0) + (line + first) * width + (j - j0), height,
-                       width, count);
-        }
-    }
-}
-
 static void input_gradients(const chunk *c, idx line, idx m, T *a) {
     const args *v = c->v;
     idx ip = padded_inputs(v), h = v->hidden, blocks = k_blocks(h);
-    T *dx = a + packed_rows(LINES, least(h, KC));
-    for (idx gate = 0; gate < c->gates; ++gate)
+    T *dx = a + packed_rows(LINES, h);
+    for (idx gate = 0; gate < c->gates; ++gate) {
+        pack_gradient_rows(a, c, gate, line, m);
         for (idx p = 0; p < blocks; ++p) {
             idx k = part(h, blocks, p), depth = part(h, blocks, p + 1) - k;
-            pack_gradients(a, c, gate, line, m, k, depth);
-            multiply(m, ip, depth, a, c->w_ih + gate * ip * h + ip * k, dx, ip,
+            multiply(m, ip, depth, a + m * k, c->w_ih + gate * ip * h + ip * k, dx, ip,
                      (epilogue){.accumulate = gate > 0 || p > 0});
         }
+    }
     for (idx i = 0; i < m; ++i) {
         idx n = (line + i) % v->batch, t = time_of(v, c->first + (line + i) / v->batch);
         memcpy((T *)v->dx + (t * v->batch + n) * v->inputs, dx + i * ip,
@@ -162,7 +148,7 @@ typedef struct {
 
 size_t FN(gradient_bytes)(const args *v) {
     idx product = packed_rows(ROWS, KC);
-    idx input = packed_rows(LINES, least(v->hidden, KC)) + LINES * padded_inputs(v);
+    idx input = packed_rows(LINES, v->hidden) + LINES * padded_inputs(v);
     return line_bytes(most(product, v->dx ? input : 0));
 }
 
