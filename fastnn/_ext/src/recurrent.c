@@ -268,6 +268,7 @@ typedef struct {
 /* The rows of one task, and its memory. */
 typedef struct {
     idx first, m;
+    idx end;          /* of its longest sequence: nothing is computed for times beyond it */
     T *h, *c, *start; /* its part of these */
     T *a, *b;         /* packed inputs and states */
     T *u;             /* m rows of hp */
@@ -296,7 +297,8 @@ static void unpad_rows(void *to, const T *from, idx m, idx h, idx hp) {
 static rows take_rows(const pass *it, idx task, int slot) {
     const args *v = it->v;
     idx first = task_rows(it, task), m = task_rows(it, task + 1) - first, hp = it->hp;
-    rows r = {.first = first, .m = m};
+    rows r = {.first = first, .m = m, .end = v->lengths ? 0 : v->steps};
+    for (idx n = first; v->lengths && n < first + m; ++n) r.end = most(r.end, v->lengths[n]);
     r.h = it->h + first * hp;
     r.c = it->c + first * hp;
     r.start = it->start + first * hp;
@@ -407,6 +409,11 @@ static void add_recurrent(const pass *it, const rows *r, idx gate, T *g) {
 static void forward_step(const pass *it, const rows *r, idx t, T *a) {
     const args *v = it->v;
     idx hp = it->hp, line = it->cell->planes * hp, gates = it->cell->gates;
+    if (t >= r->end) {
+        memset((T *)v->y + (t * v->batch + r->first) * v->hidden, 0,
+               (size_t)(r->m * v->hidden) * sizeof(T));
+        return;
+    }
     pack_rows(r->b, r->h, r->m, v->hidden, hp);
     int classic = v->cell == CLASSIC;
     for (idx gate = 0; gate < gates - classic; ++gate) add_recurrent(it, r, gate, a);
@@ -434,7 +441,7 @@ static void forward_task(void *ctx, idx task, int slot) {
     rows r = take_rows(it, task, slot);
     for (idx s = 0; s < v->steps; s += it->together) {
         idx count = least(it->together, v->steps - s);
-        add_inputs(it, &r, s, count);
+        if (least(time_of(v, s), time_of(v, s + count - 1)) < r.end) add_inputs(it, &r, s, count);
         for (idx i = 0; i < count; ++i)
             forward_step(it, &r, time_of(v, s + i), r.sums + i * r.m * it->cell->planes * it->hp);
     }
@@ -569,6 +576,12 @@ static void backward_step(const pass *it, const rows *r, idx s) {
             gates_step(it, r, n, t, line + n);
         else
             no_gradients(&it->chunk, line + n);
+    }
+    if (t >= r->end) {
+        if (it->chunk.dx_done)
+            memset((T *)v->dx + (t * v->batch + r->first) * v->inputs, 0,
+                   (size_t)(r->m * v->inputs) * sizeof(T));
+        return;
     }
     int classic = v->cell == CLASSIC, same = it->cell->last_plane == gates - 1;
     if (classic) reset_step(it, r, t, line);
