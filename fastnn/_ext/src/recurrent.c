@@ -177,7 +177,7 @@ static void classic_reset_back(const T *g, const T *before, T *d, T *dh, T *u, i
 
 typedef struct {
     int gates, planes, state; /* `state`: the plane whose last value a step's gates use */
-    int grads;                /* planes of dg */
+    int grads;                /* planes of the gates' gradients */
     int last_plane;           /* where the last gate's recurrent product goes */
     forward_row *forward;
     backward_row *backward;
@@ -347,6 +347,8 @@ static T *take(arena *from, idx elements) {
     return from->block ? (T *)(from->block + start) : NULL;
 }
 
+/* Of a pass, outside the workspace's bound: the weights once more, which every step needs whole, so
+ * as much again as the arguments, and a few rows per thread; backward a chunk besides. */
 static char *take_slots(arena *from, const pass *it) {
     size_t bytes = (size_t)it->v->threads * it->slot_bytes;
     return (char *)take(from, (idx)(bytes / sizeof(T)));
@@ -602,7 +604,7 @@ static void backward_task(void *ctx, idx task, int slot) {
 }
 
 /* Bytes of the gates' gradients of a chunk: about what the second cache levels hold. One step of
- * all sequences is the least. */
+ * all sequences is the least: a T-th of what forward keeps. */
 static const idx CHUNK_BYTES = 2 << 20;
 
 static idx chunk_steps(const pass *it) {

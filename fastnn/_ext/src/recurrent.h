@@ -7,7 +7,7 @@
 /* In the order of GATES in ops/recurrent/spec.py; GRU's last gate has a plane for each part. */
 enum { RNN_TANH, RNN_RELU, LSTM, GRU, CLASSIC };
 
-/* Gradients of the gates of `steps` steps of all sequences, a step of a sequence being a line. They
+/* Gradients of the gates of some steps of all sequences, a step of a sequence being a line. They
  * lie as the packed operand of the weights' gradients, panels of NR columns for each plane:
  * `gradient_panel` finds them. */
 typedef struct {
