@@ -173,6 +173,26 @@ def test_gradients_of_many_steps_are_sums_over_sequences(layer, reverse, backend
     assert np.array_equal(g.x, np.concatenate([piece.x for piece in pieces], axis=1))
 
 
+@pytest.mark.parametrize("layer", OPS, ids=lambda op: op.name)
+def test_wide_layers_of_few_sequences_do_not_depend_on_threads(layer):
+    """Compiled code shares the columns of a step among threads if there are two or more."""
+    if "cython" not in BACKENDS:
+        pytest.skip("threads share steps in compiled code only")
+    variants = [{"reset_after": True}, {"reset_after": False}] if layer is fastnn.gru else [{}]
+    for n, options in ((n, options) for n in (1, 3) for options in variants):
+        arguments = draw(layer, 3, n, 40, 520) | options
+        dys = [np.ones((3, n, 520))] + [np.ones((n, 520))] * (len(layer.outputs) - 1)
+        results = []
+        for threads in (1, 2, 3):
+            with fastnn.use(threads=threads, backend="cython"):
+                y, ctx = layer.forward(**arguments)
+                results.append([*y, *layer.backward(ctx, dys)])
+        for other in results[1:]:
+            assert all(
+                a is b or np.array_equal(a, b) for a, b in zip(results[0], other, strict=True)
+            )
+
+
 def test_steps_have_the_bits_of_the_whole_sequence(backend):
     dtype = "float64" if backend == "naive" else "float32"  # naive keeps its states in float64
     x = np.random.default_rng(0).standard_normal((6, 2, 3)).astype(dtype)

@@ -232,19 +232,24 @@ static void row_of_panels(idx k, const T *restrict a, const T *restrict b, T *c,
     finish(c + 7 * VL, x7, e, 0, 7 * VL);
 }
 
-/* c[m][hp] (+)= a b (+ bias), b packed by `pack_weights`. */
-static void multiply_rows(idx m, idx hp, idx k, const T *a, const T *b, T *c, idx ldc,
+/* Some columns of a plane. */
+typedef struct {
+    idx from, to;
+} range;
+
+/* c[m][hp] (+)= a b (+ bias) for these columns, b packed by `pack_weights`. */
+static void multiply_rows(idx m, idx hp, range q, idx k, const T *a, const T *b, T *c, idx ldc,
                           int accumulate, const T *bias) {
     idx blocks = k_blocks(k);
     for (idx p = 0; p < blocks; ++p) {
-        idx k0 = part(k, blocks, p), depth = part(k, blocks, p + 1) - k0, j = 0;
+        idx k0 = part(k, blocks, p), depth = part(k, blocks, p + 1) - k0, j = q.from;
         epilogue e = {.accumulate = accumulate || p > 0};
-        if (p + 1 == blocks) e.column_bias = bias;
-        for (; m == 1 && j + 4 * NR <= hp; j += 4 * NR) {
+        if (p + 1 == blocks && bias) e.column_bias = bias + j;
+        for (; m == 1 && j + 4 * NR <= q.to; j += 4 * NR) {
             row_of_panels(depth, a + k0, b + hp * k0 + j * depth, c + j, &e);
             if (e.column_bias) e.column_bias += 4 * NR;
         }
-        multiply(m, hp - j, depth, a + m * k0, b + hp * k0 + j * depth, c + j, ldc, e);
+        multiply(m, q.to - j, depth, a + m * k0, b + hp * k0 + j * depth, c + j, ldc, e);
     }
 }
 
@@ -255,6 +260,8 @@ typedef struct {
     const cell *cell;
     idx hp;
     idx tasks;
+    int split;      /* a step's columns are shared among threads, not the sequences */
+    int status;     /* of those shared steps */
     idx together;   /* steps whose input products are made at once */
     T *w_ih, *w_hh; /* packed, hp columns per gate, or those of dx */
     T *b_ih, *b_hh; /* padded, added together where the products are */
@@ -303,7 +310,7 @@ static rows take_rows(const pass *it, idx task, int slot) {
     r.c = it->c + first * hp;
     r.start = it->start + first * hp;
     r.b = (T *)(it->slots + (size_t)slot * it->slot_bytes);
-    r.u = r.b + packed_rows(m, v->hidden);
+    r.u = r.b + (it->split ? it->cell->gates : 1) * packed_rows(m, v->hidden);
     r.sums = r.u + m * hp;
     r.a = r.sums + it->together * m * it->cell->planes * hp;
     r.x = r.dx = r.a + packed_rows(it->together * m, v->inputs);
@@ -313,6 +320,10 @@ static rows take_rows(const pass *it, idx task, int slot) {
 /* Steps of one task have at least so many rows together in the products with the input. */
 enum { TOGETHER = 2 * MR };
 
+/* From so many bytes of recurrent weights on, about a second cache level, reading them is most of
+ * the time of a few sequences, and a region of threads per step costs a tenth of it at most. */
+static const idx SPLIT_BYTES = 1 << 20;
+
 /* Sizes of tasks and of their memory. */
 static void cut(pass *it) {
     const args *v = it->v;
@@ -321,6 +332,9 @@ static void cut(pass *it) {
     /* As few panels per task as give every thread one; results do not depend on it. */
     it->tasks = round_up(ceil_div(v->batch, TASK_PANELS * MR), v->threads);
     it->tasks = least(it->tasks, v->batch);
+    idx bytes = it->cell->gates * it->hp * v->hidden * (idx)sizeof(T);
+    it->split = v->threads > 1 && v->batch <= MR && bytes >= SPLIT_BYTES;
+    if (it->split) it->tasks = 1;
     idx m = ceil_div(v->batch, it->tasks);
     it->together = least(ceil_div(TOGETHER, m), v->steps);
     idx together = it->together * m;
@@ -354,6 +368,13 @@ static char *take_slots(arena *from, const pass *it) {
     return (char *)take(from, (idx)(bytes / sizeof(T)));
 }
 
+/* All sequences: steps that share their columns start from here, for regions do not nest. */
+static int run_tasks(pass *it, fastnn_task task, double cost) {
+    if (!it->split) return fastnn_parallel_for(it->tasks, task, it, it->v->threads, cost);
+    task(it, 0, 0);
+    return it->status;
+}
+
 /* -- forward --------------------------------------------------------------------------------- */
 
 /* One panel of a gate's columns, for each block of k: element (k, j) is w[j][k]. */
@@ -384,27 +405,63 @@ static void pack_forward_task(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
+/* Part of a step: a product of gates first .. first + gates, to `g`. */
+typedef struct step step;
+typedef void part_of_step(const step *st, idx gate, range q);
+struct step {
+    const pass *it;
+    const rows *r;
+    part_of_step *run;
+    idx m, first, gates, parts;
+    T *g;
+};
+
+static void step_task(void *ctx, idx task, int slot) {
+    const step *st = ctx;
+    idx panels = ceil_div(st->it->hp, NR), i = task % st->parts;
+    range q = {part(panels, st->parts, i) * NR,
+               least(part(panels, st->parts, i + 1) * NR, st->it->hp)};
+    if (q.from < q.to) st->run(st, st->first + task / st->parts, q);
+    (void)slot;
+}
+
+/* All columns here, or shared with other threads; the results are the same. */
+static void run_step(step st) {
+    pass *it = (pass *)st.it;
+    st.parts = it->split ? it->v->threads : 1;
+    if (!it->split)
+        for (idx gate = 0; gate < st.gates; ++gate) step_task(&st, gate, 0);
+    else if (it->status == FASTNN_OK) /* of many such regions: the wake-up is paid once */
+        it->status = fastnn_parallel_for(st.gates * st.parts, step_task, &st, it->v->threads, 1e9);
+}
+
+static void add_input(const step *st, idx gate, range q) {
+    const pass *it = st->it;
+    idx hp = it->hp, k = it->v->inputs;
+    multiply_rows(st->m, hp, q, k, st->r->a, it->w_ih + gate * hp * k, st->g + gate * hp,
+                  it->cell->planes * hp, 0, it->b_ih + gate * hp);
+}
+
 /* Sums of all gates, input's part, for `count` steps from s on. */
 static void add_inputs(const pass *it, const rows *r, idx s, idx count) {
     const args *v = it->v;
-    idx hp = it->hp, k = v->inputs, m = r->m;
+    idx k = v->inputs, m = r->m;
     const T *x = NULL;
     for (idx i = 0; i < count; ++i) {
         x = (const T *)v->x + (time_of(v, s + i) * v->batch + r->first) * k;
         if (count > 1) memcpy(r->x + i * m * k, x, (size_t)(m * k) * sizeof(T));
     }
     pack_rows(r->a, count > 1 ? r->x : x, count * m, k, k);
-    for (idx gate = 0; gate < it->cell->gates; ++gate)
-        multiply_rows(count * m, hp, k, r->a, it->w_ih + gate * hp * k, r->sums + gate * hp,
-                      it->cell->planes * hp, 0, it->b_ih + gate * hp);
+    run_step((step){it, r, add_input, count * m, 0, it->cell->gates, 0, r->sums});
 }
 
-/* Sums of gate `gate`, recurrent part, for the packed states in r->b. */
-static void add_recurrent(const pass *it, const rows *r, idx gate, T *g) {
+/* Sums of a gate, recurrent part, for the packed states in r->b. */
+static void add_recurrent(const step *st, idx gate, range q) {
+    const pass *it = st->it;
     idx plane = gate == it->cell->gates - 1 ? it->cell->last_plane : gate;
     idx h = it->v->hidden, hp = it->hp, ldc = it->cell->planes * hp;
-    multiply_rows(r->m, hp, h, r->b, it->w_hh + gate * hp * h, g + plane * hp, ldc, plane == gate,
-                  plane == gate ? NULL : it->b_hh + gate * hp);
+    multiply_rows(st->m, hp, q, h, st->r->b, it->w_hh + gate * hp * h, st->g + plane * hp, ldc,
+                  plane == gate, plane == gate ? NULL : it->b_hh + gate * hp);
 }
 
 /* The step at t from the sums of its inputs `a`. */
@@ -418,12 +475,12 @@ static void forward_step(const pass *it, const rows *r, idx t, T *a) {
     }
     pack_rows(r->b, r->h, r->m, v->hidden, hp);
     int classic = v->cell == CLASSIC;
-    for (idx gate = 0; gate < gates - classic; ++gate) add_recurrent(it, r, gate, a);
+    run_step((step){it, r, add_recurrent, r->m, 0, gates - classic, 0, a});
     if (classic) {
         for (idx n = 0; n < r->m; ++n)
             classic_reset(a + n * line, r->h + n * hp, r->u + n * hp, hp);
         pack_rows(r->b, r->u, r->m, v->hidden, hp);
-        add_recurrent(it, r, gates - 1, a);
+        run_step((step){it, r, add_recurrent, r->m, gates - 1, 1, 0, a});
     }
     for (idx n = 0; n < r->m; ++n) {
         T *y = (T *)v->y + (t * v->batch + r->first + n) * v->hidden, *sums = a + n * line;
@@ -475,8 +532,7 @@ int FN(recurrent_forward)(const args *v) {
     int status = fastnn_parallel_for(it.cell->gates * ceil_div(it.hp, NR), pack_forward_task, &it,
                                      v->threads, 16 * nanoseconds(&it, v->inputs, 1));
     if (status == FASTNN_OK)
-        status = fastnn_parallel_for(it.tasks, forward_task, &it, v->threads,
-                                     nanoseconds(&it, v->inputs, v->steps * v->batch));
+        status = run_tasks(&it, forward_task, nanoseconds(&it, v->inputs, v->steps * v->batch));
     unpad_rows(v->h, it.h, v->batch, v->hidden, it.hp);
     unpad_rows(v->c, it.c, v->batch, v->hidden, it.hp);
     fastnn_scratch_release(memory.block);
@@ -508,19 +564,42 @@ static void pack_backward_task(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
+static idx recurrent_plane(const pass *it, idx gate) {
+    return gate == it->cell->gates - 1 ? it->cell->last_plane : gate;
+}
+
 /* to (+)= w_hh^T of a gate's gradients, which stay packed; `line`: the task's first. */
 static void back_through(const pass *it, const rows *r, idx gate, idx line, T *to, int accumulate) {
-    idx plane = gate == it->cell->gates - 1 ? it->cell->last_plane : gate;
     idx h = it->v->hidden, hp = it->hp;
-    pack_gradient_rows(r->b, &it->chunk, plane, line, r->m);
-    multiply_rows(r->m, hp, h, r->b, it->w_hh + gate * hp * h, to, hp, accumulate, NULL);
+    pack_gradient_rows(r->b, &it->chunk, recurrent_plane(it, gate), line, r->m);
+    multiply_rows(r->m, hp, (range){0, hp}, h, r->b, it->w_hh + gate * hp * h, to, hp, accumulate,
+                  NULL);
+}
+
+/* The same of all gates st->first .. for some columns; these come packed, one after the other. */
+static void back_in_parts(const step *st, idx none, range q) {
+    const pass *it = st->it;
+    idx h = it->v->hidden, hp = it->hp, gates = it->cell->gates - (it->v->cell == CLASSIC);
+    for (idx gate = 0; gate < gates; ++gate)
+        multiply_rows(st->m, hp, q, h, st->r->b + gate * packed_rows(st->m, h),
+                      it->w_hh + gate * hp * h, st->g, hp, 1, NULL);
+    (void)none;
+}
+
+static void back_together(const pass *it, const rows *r, idx line) {
+    idx gates = it->cell->gates - (it->v->cell == CLASSIC);
+    for (idx gate = 0; gate < gates; ++gate)
+        pack_gradient_rows(r->b + gate * packed_rows(r->m, it->v->hidden), &it->chunk,
+                           recurrent_plane(it, gate), line, r->m);
+    run_step((step){it, r, back_in_parts, r->m, 0, 1, 0, r->h});
 }
 
 /* dx += w_ih^T of a gate's gradients; `packed` if these are. */
 static void back_to_input(const pass *it, const rows *r, idx gate, idx line, int packed) {
     idx h = it->v->hidden, ip = padded_inputs(it->v);
     if (!packed) pack_gradient_rows(r->b, &it->chunk, gate, line, r->m);
-    multiply_rows(r->m, ip, h, r->b, it->w_ih + gate * ip * h, r->dx, ip, gate > 0, NULL);
+    multiply_rows(r->m, ip, (range){0, ip}, h, r->b, it->w_ih + gate * ip * h, r->dx, ip, gate > 0,
+                  NULL);
 }
 
 /* The tape's state before the step of row n at t. */
@@ -587,6 +666,10 @@ static void backward_step(const pass *it, const rows *r, idx s) {
     }
     int classic = v->cell == CLASSIC, same = it->cell->last_plane == gates - 1;
     if (classic) reset_step(it, r, t, line);
+    if (it->split) {
+        back_together(it, r, line);
+        return;
+    }
     for (idx gate = 0; gate < gates; ++gate) {
         int last = gate == gates - 1, done = classic && last;
         if (!done) back_through(it, r, gate, line, r->h, 1);
@@ -627,7 +710,7 @@ static void place_backward(pass *it, arena *m) {
     c->sums[0] = take(m, columns * (v->hidden + 1));
     c->sums[1] = take(m, columns * (v->inputs + 1));
     /* dx where the gates' gradients are packed anyway, if their weights fit the cache beside. */
-    c->dx_done = v->dx && v->batch / it->tasks >= MR / 2 && v->inputs <= 4 * VL;
+    c->dx_done = v->dx && !it->split && v->batch / it->tasks >= MR / 2 && v->inputs <= 4 * VL;
     it->slot_bytes = (size_t)most((idx)it->slot_bytes, (idx)FN(gradient_bytes)(v));
     it->slots = c->slots = take_slots(m, it);
 }
@@ -641,8 +724,7 @@ static int run_chunks(pass *it) {
     for (idx i = chunks - 1; i >= 0 && status == FASTNN_OK; --i) {
         c->first = part(v->steps, chunks, i);
         c->lines = (part(v->steps, chunks, i + 1) - c->first) * v->batch;
-        status = fastnn_parallel_for(it->tasks, backward_task, it, v->threads,
-                                     nanoseconds(it, 0, c->lines));
+        status = run_tasks(it, backward_task, nanoseconds(it, 0, c->lines));
         if (status == FASTNN_OK) status = FN(recurrent_gradients)(c, v->threads);
         c->begun = 1;
     }
