@@ -103,7 +103,6 @@ cdef extern from "src/fastnn.h" nogil:
         const void *b_hh
         const void *h0
         const void *c0
-        const void *start
         const void *dy
         const void *dh
         const void *dc
@@ -112,8 +111,11 @@ cdef extern from "src/fastnn.h" nogil:
         void *h
         void *c
         void *tape
-        void *dg
-        void *rh
+        void *dx
+        void *dw_ih
+        void *dw_hh
+        void *db_ih
+        void *db_hh
         void *dh0
         void *dc0
         idx steps, batch, inputs, hidden

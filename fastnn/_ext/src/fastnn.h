@@ -169,16 +169,14 @@ typedef struct {
 
 /* One recurrent layer in one direction: x[steps,batch,inputs], y[steps,batch,hidden], weights
  * gate after gate, states[batch,hidden]; `cell` counts in the order of ops/recurrent/spec.py.
- * Forward writes `tape` if it is there; backward reads it, with `start` the initial state that is
- * on the tape (c or h), and writes `dg`, the gates' gradients before their activations,
- * [steps,batch,grads,hidden], and for the classic GRU `rh`, the reset states. NULL: 0, or not
- * wanted. */
+ * Forward writes `tape` if it is there; backward reads it, with y and the initial states, and
+ * writes the gradients, always dh0, and dc0 if there is a c. NULL: 0, or not wanted. */
 typedef struct {
-    const void *x, *w_ih, *w_hh, *b_ih, *b_hh, *h0, *c0, *start;
+    const void *x, *w_ih, *w_hh, *b_ih, *b_hh, *h0, *c0;
     const void *dy, *dh, *dc;
     const int64_t *lengths;
     void *y, *h, *c, *tape;
-    void *dg, *rh, *dh0, *dc0;
+    void *dx, *dw_ih, *dw_hh, *db_ih, *db_hh, *dh0, *dc0;
     idx steps, batch, inputs, hidden;
     int cell, reverse;
     int threads;
