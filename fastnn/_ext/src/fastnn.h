@@ -307,6 +307,29 @@ typedef struct {
     int threads;
 } fastnn_prelu_args;
 
+/* A parameter of `size` elements with its gradient and an optimiser's state; `start` of them are
+ * in the parameters before it. */
+typedef struct {
+    void *param, *grad, *state[3];
+    idx size, start;
+} fastnn_tensor;
+
+enum { FASTNN_SGD, FASTNN_ADAM, FASTNN_RMSPROP, FASTNN_ADAGRAD };
+
+/* One step of an optimiser for `count` parameters, `size` elements in all. Gradients are first
+ * multiplied by `scale`, then held within -limit .. limit; parameters by `keep`. `first` and
+ * `second` are the shares that stay of the moments (of momentum and squares), `root` is what the
+ * root of the squares is multiplied by. See optim/_numpy.py for the formulas. `total`: the sum of
+ * the squared gradients, for optim_squares. */
+typedef struct {
+    const fastnn_tensor *tensors;
+    idx count, size;
+    double rate, keep, decay, first, second, root, eps, scale, limit;
+    double *total;
+    int kind, nesterov;
+    int threads;
+} fastnn_optim_args;
+
 /* The one list of kernels: name and argument record. */
 #define FASTNN_KERNELS(KERNEL)                                                                     \
     /* linear */                                                                                   \
@@ -359,7 +382,11 @@ typedef struct {
     KERNEL(embedding_backward, fastnn_embedding_args)                                              \
     /* recurrent */                                                                                \
     KERNEL(recurrent_forward, fastnn_recurrent_args)                                               \
-    KERNEL(recurrent_backward, fastnn_recurrent_args)
+    KERNEL(recurrent_backward, fastnn_recurrent_args)                                              \
+    /* optim */                                                                                    \
+    KERNEL(optim_step, fastnn_optim_args)                                                          \
+    KERNEL(optim_squares, fastnn_optim_args)                                                       \
+    KERNEL(optim_clip, fastnn_optim_args)
 
 typedef struct {
 #define KERNEL(name, args) int (*name)(const args *);
