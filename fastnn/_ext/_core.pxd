@@ -72,6 +72,8 @@ cdef extern from "src/fastnn.h" nogil:
         const double *scale
         void *dx
         void *dtarget
+        double *totals
+        double gain
         double smoothing
         cnp.int64_t ignore
         idx n, c

@@ -130,13 +130,17 @@ typedef struct {
 /* Cross-entropy of the softmax of rows x[n,c] against labels[n] or, if those are NULL, against the
  * probabilities target[n,c]; w[c], NULL for ones, weighs the classes. `loss` is float64[n], 0 where
  * labels[n] == ignore; `state`, float64[n,3], is what backward needs. Backward's gradients are
- * those of the losses times scale[n]; dtarget only with target; NULL ones are not computed. */
+ * those of the losses times scale[n], or `gain` if that is NULL; dtarget only with target; NULL
+ * ones are not computed. `totals`, if not NULL, gets the sum of the losses and that of what the
+ * mean divides by: the weights of the labels that count, or the number of rows. */
 typedef struct {
     const void *x, *target, *w;
     const int64_t *labels;
     double *loss, *state;
     const double *scale;
     void *dx, *dtarget;
+    double *totals;
+    double gain;
     double smoothing;
     int64_t ignore;
     idx n, c;

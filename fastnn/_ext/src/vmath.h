@@ -48,23 +48,27 @@ static inline void store_rest(T *p, idx size, vec v) { memcpy(p, &v, (size_t)siz
 
 static inline ivec sign_bit(vec x) { return (ivec)x & (ivec)splat(-(T)0); }
 static inline vec vabs(vec x) { return (vec)((ivec)x & ~(ivec)splat(-(T)0)); }
-/* NaN stays NaN in both: x86's instructions give the operand that is named first here, and GCC does
- * not find them where the limit is a constant. */
+/* The smaller and the larger, y if one is NaN: x86's instructions give the operand that is named
+ * first here, and GCC does not find them where x is a constant. */
 #if defined(__AVX2__)
-static inline vec at_most(vec x, T limit) {
-    vec y;
-    __asm__(MINIMUM " %1, %2, %0" : "=v"(y) : "v"(x), "v"(splat(limit)));
-    return y;
+static inline vec smaller(vec x, vec y) {
+    vec z;
+    __asm__(MINIMUM " %1, %2, %0" : "=v"(z) : "v"(y), "v"(x));
+    return z;
 }
-static inline vec at_least(vec x, T limit) {
-    vec y;
-    __asm__(MAXIMUM " %1, %2, %0" : "=v"(y) : "v"(x), "v"(splat(limit)));
-    return y;
+static inline vec larger(vec x, vec y) {
+    vec z;
+    __asm__(MAXIMUM " %1, %2, %0" : "=v"(z) : "v"(y), "v"(x));
+    return z;
 }
 #else
-static inline vec at_most(vec x, T limit) { return select(x > splat(limit), splat(limit), x); }
-static inline vec at_least(vec x, T limit) { return select(x < splat(limit), splat(limit), x); }
+static inline vec smaller(vec x, vec y) { return select(x < y, x, y); }
+static inline vec larger(vec x, vec y) { return select(x > y, x, y); }
 #endif
+
+/* NaN stays NaN in both. */
+static inline vec at_most(vec x, T limit) { return smaller(splat(limit), x); }
+static inline vec at_least(vec x, T limit) { return larger(splat(limit), x); }
 
 /* 2^n for whole n of normal numbers. */
 static inline vec power_of_2(ivec n) { return (vec)((n + EXPONENT_BIAS) << MANTISSA_BITS); }
