@@ -123,4 +123,19 @@ static inline void flat_exp(const T *x, const T *top, T *y, idx size) {
         put(y + i, size - i, vexp_fall(get(x + i, size - i, 0) - load(top + i)));
 }
 
+/* end[r] = log or reciprocal of a row's sum. A sum just above 1 has its logarithm in what float32
+ * does not hold of it: log(s) = log(high) + low / high. */
+static __attribute__((noinline)) void ends(double *sum, T *end, idx rows, int log_) {
+    for (idx r = 0; r < rows; r += VL) {
+        T high[VB / sizeof(T)], low[VB / sizeof(T)];
+        for (idx j = 0; j < VL; ++j) {
+            double s = r + j < rows ? sum[r + j] : 1;
+            high[j] = (T)s;
+            low[j] = (T)(s - (double)high[j]);
+        }
+        vec h = load(high);
+        put(end + r, rows - r, log_ ? vlog(h) + load(low) / h : splat(1) / h);
+    }
+}
+
 #endif

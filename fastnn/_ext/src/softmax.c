@@ -8,21 +8,6 @@ typedef fastnn_softmax_args softmax;
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* end[r] = log or reciprocal of a row's sum. A sum just above 1 has its logarithm in what float32
- * does not hold of it: log(s) = log(high) + low / high. */
-static __attribute__((noinline)) void ends(const double *sum, T *end, idx rows, int log_) {
-    for (idx r = 0; r < rows; r += VL) {
-        T high[VB / sizeof(T)], low[VB / sizeof(T)];
-        for (idx j = 0; j < VL; ++j) {
-            double s = r + j < rows ? sum[r + j] : 1;
-            high[j] = (T)s;
-            low[j] = (T)(s - (double)high[j]);
-        }
-        vec h = load(high);
-        put(end + r, rows - r, log_ ? vlog(h) + load(low) / h : splat(1) / h);
-    }
-}
-
 static void finish_row(const T *x, T *y, idx c, T top, T end, int log_) {
     vec t = splat(top), e = splat(end);
     vec last = log_ ? load(x + c - VL) - t - e : load(y + c - VL) * e;

@@ -43,9 +43,9 @@ static void tops_and_sums(const T *x, idx rows, idx c, T *top, double *sum) {
     for (idx r = 0; r < rows; ++r) sum[r] = row_dot(e + r * c, NULL, c);
 }
 
-static void forward_row(const xent *v, idx n, T top, double sum) {
+static void forward_row(const xent *v, idx n, T top, double sum, double high) {
     const T *x = (const T *)v->x + n * v->c, *w = v->w;
-    double keep = 1 - v->smoothing, spread = v->smoothing / (double)v->c, high = log(sum);
+    double keep = 1 - v->smoothing, spread = v->smoothing / (double)v->c;
     gaps hit;
     if (v->labels) {
         idx y = (idx)v->labels[n];
@@ -69,14 +69,15 @@ static void forward_row(const xent *v, idx n, T top, double sum) {
 static void forward_task(void *ctx, idx task, int slot) {
     const xent *v = ctx;
     idx step = block_rows(v->c), first = task * step, rows = least(step, v->n - first);
-    T top[MOST_ROWS];
+    T top[MOST_ROWS], high[MOST_ROWS];
     double sum[MOST_ROWS];
     tops_and_sums((const T *)v->x + first * v->c, rows, v->c, top, sum);
+    ends(sum, high, rows, 1);
     for (idx r = 0; r < rows; ++r) {
         if (ignored(v, first + r))
             v->loss[first + r] = 0;
         else
-            forward_row(v, first + r, top[r], sum[r]);
+            forward_row(v, first + r, top[r], sum[r], (double)high[r]);
     }
     (void)slot;
 }
