@@ -6,6 +6,7 @@ aligned, C-contiguous arrays of one dtype and sane whole numbers.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,9 @@ def labels(op: str, name: str, value: Any) -> Array:
 
 def _within(a: Array, size: int, also: int) -> bool:
     """Whether all of the int64 array `a` is in [0, size), or `also`; False may mean not known."""
-    from fastnn import _ext
-
-    if _ext.missing is None:
-        return bool(_ext._loss.within(a, size, also))
+    compiled: Any = sys.modules.get("fastnn._ext._loss")  # if anything has loaded it yet
+    if compiled is not None:
+        return bool(compiled.within(a, size, also))
     # As unsigned numbers, negative ones are huge: one pass finds both kinds of error.
     return not a.size or bool(a.view(np.uint64).max() < size)
 

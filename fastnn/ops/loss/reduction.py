@@ -28,12 +28,14 @@ def finish(call: Any, losses: Any, divisor: float, out: Array | None) -> Array:
 
     A divisor of 0, where nothing counts, makes the mean NaN.
     """
-    if call.reduction != "none":
-        total = losses if type(losses) is float else float(np.add.reduce(losses, axis=None))
-        return scalar(call, total / divisor if divisor else total * math.nan, out)
+    if type(losses) is float and call.reduction != "none":
+        return scalar(call, losses / divisor if divisor else losses * math.nan, out)
     y = np.empty(call.out, call.dtype) if out is None else out
-    with np.errstate(over="ignore"):
-        y[...] = np.reshape(losses, call.out)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        if call.reduction == "none":
+            y[...] = np.reshape(losses, call.out)
+        else:
+            y[...] = np.divide(np.sum(losses), divisor)
     return y
 
 
