@@ -51,7 +51,7 @@ static void cut(product *it, idx tasks) {
 enum { LOW = 10 * MR };            /* rows that fit one block: then panels of b need not be kept */
 enum { AHEAD = 1 << 18 };          /* elements of a that are packed at a time */
 enum { THIN = 4 };                 /* rows that are worth no packing of a transposed b */
-enum { FEW = 8 };                  /* rows that are worth no packing of a plain b */
+enum { FEW = MR < 8 ? MR : 8 };    /* rows, of one panel, that are worth no packing of a plain b */
 enum { SWEEP = 2048 / sizeof(T) }; /* columns of b that are read at a time in place */
 enum { FETCH = 512 / sizeof(T) };  /* elements ahead in a line of transposed b */
 
@@ -182,8 +182,8 @@ static void low_panel(const low *it, T *panel, idx j) {
             CASE(3)
             CASE(4)
 #undef CASE
-                default
-                : pack_b_panel(panel, panel_width(g->n, j), from, k, columns, g->b_row, g->b_col);
+        default:
+            pack_b_panel(panel, panel_width(g->n, j), from, k, columns, g->b_row, g->b_col);
             multiply(g->m, columns, k, a, panel, c, g->ldc, e);
         }
     }
