@@ -72,13 +72,16 @@ def draw(rng: np.random.Generator) -> ConvCall:
             return call
 
 
-def steps(call: ConvCall, impl: str) -> dict[str, Callable[[], Any]]:
-    """What is timed, by name."""
+def draw_arrays(call: ConvCall) -> tuple[Any, ...]:
+    """x, w, b and dy."""
     rng = np.random.default_rng(0)
-    x, w, dy = (
-        rng.standard_normal(s, np.float32).astype(call.dtype) for s in (call.x, call.w, call.out)
-    )
-    b = np.zeros(call.w[0], call.dtype)
+    shapes = call.x, call.w, call.w[:1], call.out
+    return tuple(rng.standard_normal(s, np.float32).astype(call.dtype) for s in shapes)
+
+
+def steps(call: ConvCall, impl: str, arrays: tuple[Any, ...]) -> dict[str, Callable[[], Any]]:
+    """What is timed, by name."""
+    x, w, b, dy = arrays
     options = {"stride": call.stride, "padding": call.padding, "dilation": call.dilation,
                "groups": call.groups, "backend": impl}  # fmt: skip
     op = fastnn.conv2d
@@ -108,7 +111,8 @@ def measure(call: ConvCall, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds of each step by implementation."""
     op = fastnn.conv2d
     names = [n for n in op.impls if n.startswith("cython") and op.impl(n).supports(call) is None]
-    runs = {name: steps(call, name) for name in names}
+    arrays = draw_arrays(call)  # of all: pages of one copy may be larger than another's
+    runs = {name: steps(call, name, arrays) for name in names}
     found: dict[str, dict[str, float]] = {name: {} for name in names}
     for _ in range(rounds):
         for step in STEPS:

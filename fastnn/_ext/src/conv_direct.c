@@ -124,7 +124,11 @@ static void find_lines(const plan *it, line *lines, ivec *inside, idx q0) {
 static inline __attribute__((always_inline)) void
 copy_line(T *to, idx size, const T *from, const ivec *inside, idx step, idx ahead) {
     for (idx i = 0; i < size; i += VL, ++inside) {
-        vec v = step == 1 ? load(from + i) : evens(from + 2 * i);
+        vec v;
+        if (step == 4)
+            v = SHUFFLE(evens(from + 4 * i), evens(from + 4 * i + 2 * VL), EVENS);
+        else
+            v = step == 1 ? load(from + i) : evens(from + 2 * i);
         __builtin_prefetch(from + step * i + ahead, 0, 2);
         store(to + i, (vec)((ivec)v & *inside));
     }
@@ -147,7 +151,7 @@ static inline void copy_rows(const plan *it, T *to, const T *plane, idx h, idx r
     for (idx last = h + rows; h < last; ++h, from += c->W, to += it->pitch) {
         if (h < 0 || h >= c->H) {
             for (idx i = 0; i < it->pitch; i += VL) store(to + i, (vec){0});
-        } else if (c->sw > 2 || from + lines->shift < c->x ||
+        } else if (c->sw == 3 || c->sw > 4 || from + lines->shift < c->x ||
                    end - (from + lines[count - 1].shift) < c->sw * (size + VL)) {
             for (idx m = 0; m < count; ++m)
                 copy_cells(to + m * size, size, from + lines[m].shift, lines + m, c->sw);
@@ -155,9 +159,13 @@ static inline void copy_rows(const plan *it, T *to, const T *plane, idx h, idx r
             for (idx m = 0; m < count; ++m)
                 copy_line(to + m * size, size, from + lines[m].shift, inside + m * vectors, 1,
                           ahead);
-        } else {
+        } else if (c->sw == 2) {
             for (idx m = 0; m < count; ++m)
                 copy_line(to + m * size, size, from + lines[m].shift, inside + m * vectors, 2,
+                          ahead);
+        } else {
+            for (idx m = 0; m < count; ++m)
+                copy_line(to + m * size, size, from + lines[m].shift, inside + m * vectors, 4,
                           ahead);
         }
     }
@@ -627,8 +635,8 @@ int FN(conv_im2col_backward_data)(const conv *v);
 static int gathering_is_better(const conv *v) {
     idx F = v->K / v->groups, window = v->R * v->S, pixels = v->P * v->Q;
     if (v->threads > 1 && v->N * v->groups * (pixels / 256) < 4 * v->threads) return 0;
-    if (window == 1) return pixels >= (v->sh * v->sw > 1 ? 32 : 1000);
-    return pixels >= 32 && v->C / v->groups * window <= 16 && F > 64;
+    if (window == 1 && pixels >= (v->sh * v->sw > 1 ? 32 : 1000)) return 1;
+    return pixels >= 32 && v->C / v->groups * window <= 48 && F > 64;
 }
 
 int FN(conv_direct_forward)(const conv *v) {
