@@ -31,7 +31,7 @@ STEPS = ("y", "dx", "dw")
 
 
 def least(run: Callable[[], Any], seconds: float) -> float:
-    """Seconds of the fastest run; of one thread those of the processor, which others disturb less."""
+    """Seconds of the fastest run; of one thread, processor time: others disturb it less."""
     clock = time.thread_time if fastnn.get_num_threads() == 1 else time.perf_counter
     best, until = np.inf, clock() + seconds
     while True:
