@@ -20,6 +20,7 @@ cdef extern from "src/fastnn.h" nogil:
     size_t fastnn_block_bytes(const void *block) noexcept
     void fastnn_keep_blocks(size_t bytes) noexcept
     size_t fastnn_clear_blocks() noexcept
+    size_t fastnn_scratch_most() noexcept
 
 cdef extern from "Python.h":
     # With Cython's own declaration the exception would be reported here and lost.
@@ -79,6 +80,11 @@ fastnn_keep_blocks(_config.environment.cache)
 def clear_blocks() -> int:
     """Free cached memory; the number of bytes."""
     return fastnn_clear_blocks()
+
+
+def scratch_most() -> int:
+    """The most bytes of scratch that were in use at a time since the last call of this."""
+    return fastnn_scratch_most()
 
 
 # -- arrays ----------------------------------------------------------------------------------------
@@ -170,7 +176,10 @@ def empty(shape, str dtype not None):
         raise ValueError(f"an array of {len(given)} axes; NumPy has at most 64")
     for i in range(len(given)):
         sizes[i] = given[i]
-    return new_array(<int>len(given), sizes, _typenums[dtype])
+    cdef object number = _typenums.get(dtype)
+    if number is None:  # naive code may be asked for complex numbers
+        number = cnp.dtype(dtype).num
+    return new_array(<int>len(given), sizes, number)
 
 
 cdef const kernel_table *kernels(cnp.ndarray a) except NULL:

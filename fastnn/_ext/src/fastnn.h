@@ -43,9 +43,10 @@ size_t fastnn_block_bytes(const void *block);
 void fastnn_keep_blocks(size_t bytes);
 size_t fastnn_clear_blocks(void);
 
-/* Scratch memory of kernels. */
+/* Scratch memory of kernels; the most that was in use at a time since the last question. */
 void *fastnn_scratch(size_t bytes);
 void fastnn_scratch_release(void *block);
+size_t fastnn_scratch_most(void);
 
 /* -- kernels --------------------------------------------------------------------------------- */
 
