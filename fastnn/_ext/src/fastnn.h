@@ -25,8 +25,15 @@ typedef void (*fastnn_task)(void *ctx, idx task, int slot);
  * Returns FASTNN_OK, or FASTNN_INTERRUPTED if a signal handler raised: some tasks did not run. */
 int fastnn_parallel_for(idx ntasks, fastnn_task fn, void *ctx, int threads, double nanoseconds);
 
-/* Called between tasks on the calling thread about every 50 ms; non-zero stops the region. */
+/* For tasks that may take more than about 50 ms: whether the call is interrupted, so that what the
+ * task computes is not wanted any more. On the calling thread it looks for signals if it is time. */
+int fastnn_stopped(void);
+
+/* Called on the calling thread about every 50 ms; non-zero stops the region. */
 void fastnn_set_interrupt_check(int (*check)(void));
+
+/* How often this process and those it comes from were forked. */
+unsigned fastnn_forks(void);
 
 /* Registers the fork handler; call once. */
 void fastnn_threads_init(void);
