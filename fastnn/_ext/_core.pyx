@@ -6,7 +6,6 @@ import threading
 cimport numpy as cnp
 from cpython.exc cimport PyErr_SetString
 from cpython.pycapsule cimport PyCapsule_New
-from cpython.pythread cimport PyThread_get_thread_ident
 from libc.string cimport memcpy, memset, strncpy
 
 from fastnn import _config
@@ -30,6 +29,7 @@ cdef extern from "src/fastnn.h" nogil:
 cdef extern from "Python.h":
     # With Cython's own declaration the exception would be reported here and lost.
     int PyErr_CheckSignals() noexcept
+    unsigned long PyThread_get_thread_ident() noexcept nogil
 
 cdef extern from *:
     """

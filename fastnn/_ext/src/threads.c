@@ -56,9 +56,10 @@ static _Thread_local enum { FREE, CALLER, WORKER } role; /* not FREE: it runs ta
 
 /* Of a calling thread. A call may consist of many short regions, so this outlives them. */
 static _Thread_local struct {
-    uint64_t looked;  /* when it last looked for signals */
-    double unlooked;  /* estimated work of regions too short to look at the clock, in ns */
-    int stopped;      /* a signal handler raised */
+    uint64_t looked; /* when it last looked for signals */
+    double unlooked; /* estimated work of regions too short to look at the clock, in ns */
+    int stopped;     /* a signal handler raised */
+    int whole;       /* the region is not to be stopped */
 } mine;
 
 static int (*interrupt_check)(void);
@@ -130,13 +131,15 @@ static inline void relax(void) {
 
 int fastnn_stopped(void) {
     if (role == WORKER) return atomic_load_explicit(&pool.stopped, memory_order_relaxed);
-    if (mine.stopped || !interrupt_check || now_ns() - mine.looked < CHECK_NS) return mine.stopped;
+    if (mine.stopped || mine.whole || !interrupt_check) return mine.stopped;
+    if (now_ns() - mine.looked < CHECK_NS) return 0;
     mine.stopped = interrupt_check() != 0; /* whatever calls of a handler made of it */
     mine.looked = now_ns();
     return mine.stopped;
 }
 
-/* Whether a region is so long, or so many short ones were run, that the clock is worth its 20 ns. */
+/* Whether a region is so long, or so many short ones were run, that the clock is worth its 20 ns.
+ */
 static int worth_a_look(double nanoseconds) {
     mine.unlooked += nanoseconds;
     if (mine.unlooked < SERIAL_NS) return 0;
@@ -237,16 +240,14 @@ void fastnn_threads_init(void) {
 
 static int run_serially(idx ntasks, fastnn_task fn, void *ctx, double nanoseconds) {
     int outer = role, looks = outer != WORKER && worth_a_look(nanoseconds);
-    if (outer == FREE) {
-        role = CALLER;
-        mine.stopped = 0;
-    }
+    if (outer == FREE) role = CALLER;
     for (idx task = 0; task < ntasks; ++task) {
         fn(ctx, task, 0);
         if (looks && fastnn_stopped()) break;
     }
     int stopped = outer == WORKER ? fastnn_stopped() : mine.stopped;
     role = outer;
+    if (outer == FREE) mine.stopped = 0;
     return stopped ? FASTNN_INTERRUPTED : FASTNN_OK;
 }
 
@@ -299,11 +300,18 @@ int fastnn_parallel_for(idx ntasks, fastnn_task fn, void *ctx, int threads, doub
         return run_serially(ntasks, fn, ctx, nanoseconds);
     while (pool.workers < threads - 1 && start_worker(pool.workers + 1)) ++pool.workers;
     role = CALLER;
-    mine.stopped = 0;
     open_region((uint32_t)ntasks, fn, ctx, threads);
     int status = claim_and_run(0);
     status = wait_for_claimed(close_region((uint32_t)ntasks), status);
     role = FREE;
+    mine.stopped = 0;
     atomic_store(&pool.busy, 0);
+    return status;
+}
+
+int fastnn_parallel_whole(idx ntasks, fastnn_task fn, void *ctx, int threads, double nanoseconds) {
+    mine.whole = 1;
+    int status = fastnn_parallel_for(ntasks, fn, ctx, threads, nanoseconds);
+    mine.whole = 0;
     return status;
 }

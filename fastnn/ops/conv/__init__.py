@@ -364,7 +364,11 @@ conv2d = Op(
     returns=Array,
     grads=ConvGrads,
     impls=[
-        "cython:depthwise", "cython:winograd", "cython:direct", "cython:im2col", "numba:direct",
+        "cython:depthwise",
+        "cython:winograd",
+        "cython:direct",
+        "cython:im2col",
+        "numba:direct",
         "naive",
     ],  # fmt: skip
     cases=spec.conv2d_cases,
