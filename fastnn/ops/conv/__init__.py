@@ -370,7 +370,7 @@ conv2d = Op(
         "cython:im2col",
         "numba:direct",
         "naive",
-    ],  # fmt: skip
+    ],
     cases=spec.conv2d_cases,
     errors=spec.conv2d_errors,
     terms=spec.terms,
