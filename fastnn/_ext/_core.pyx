@@ -1,6 +1,10 @@
 """The compiled core: instruction set, threads, scratch. Other doors cimport it."""
 
+import os
+import threading
+
 cimport numpy as cnp
+from cpython.exc cimport PyErr_SetString
 from cpython.pycapsule cimport PyCapsule_New
 from libc.string cimport memcpy, memset, strncpy
 
@@ -15,6 +19,7 @@ cdef extern from "src/fastnn.h" nogil:
     const kernel_table *fastnn_table(int level, int is_double) noexcept
     void fastnn_set_interrupt_check(int (*check)() noexcept nogil) noexcept
     void fastnn_threads_init() noexcept
+    unsigned fastnn_forks() noexcept
     void *fastnn_block(size_t bytes) noexcept
     void fastnn_block_release(void *block) noexcept
     size_t fastnn_block_bytes(const void *block) noexcept
@@ -25,6 +30,7 @@ cdef extern from "src/fastnn.h" nogil:
 cdef extern from "Python.h":
     # With Cython's own declaration the exception would be reported here and lost.
     int PyErr_CheckSignals() noexcept
+    unsigned long PyThread_get_thread_ident() noexcept nogil
 
 cdef extern from *:
     """
@@ -67,9 +73,35 @@ isa = _choose(available_isas)
 compiler = FASTNN_COMPILER.decode()
 
 
+# Handlers run in Python's main thread, so that others need not take the GIL to ask.
+cdef unsigned long _main_thread = threading.main_thread().ident
+
+
+def _after_fork_in_child():
+    global _main_thread
+    _main_thread = PyThread_get_thread_ident()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 cdef int _signal_raised() noexcept nogil:
+    cdef unsigned before
+    if PyThread_get_thread_ident() != _main_thread:
+        return 0
+    before = fastnn_forks()
     with gil:
-        return PyErr_CheckSignals()
+        if PyErr_CheckSignals():
+            return 1
+        if fastnn_forks() != before:
+            PyErr_SetString(
+                RuntimeError,
+                "fastnn: a signal handler forked the process during a call; the child cannot "
+                "finish it, for it has no workers"
+            )
+            return 1
+    return 0
 
 
 fastnn_threads_init()

@@ -15,6 +15,12 @@
 #include <malloc.h>
 #endif
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ROUNDING 1 /* so that a read of one element too many is seen */
+#else
+#define ROUNDING LINE
+#endif
+
 enum { SLOTS = 64 };
 static const size_t LINE = 64, HUGE_PAGE = (size_t)2 << 20;
 
@@ -82,7 +88,7 @@ void *fastnn_block(size_t bytes) {
     header *block = find(bytes);
     if (block) return block + 1;
     size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : LINE;
-    size_t whole = (bytes + sizeof(header) + LINE - 1) / LINE * LINE;
+    size_t whole = (bytes + sizeof(header) + ROUNDING - 1) / ROUNDING * ROUNDING;
     block = aligned(alignment, whole);
     if (!block && fastnn_clear_blocks()) block = aligned(alignment, whole);
     if (!block) return NULL;
