@@ -73,8 +73,11 @@ def kinds(scale: float):
     yield "lstm", lambda: fastnn.lstm(s, w_ih, w_hh)
     yield "lstm of one sequence", lambda: fastnn.lstm(one, one_ih, one_hh)
     yield "lstm backward", lambda: fastnn.lstm.backward(states[1], (dstates, None, None))
-    yield "batch_norm", lambda: [fastnn.batch_norm(channels, gamma, beta) for _ in range(8)]
-    yield "batch_norm of columns", lambda: [fastnn.batch_norm(column, gamma, beta)
+    yield (
+        "batch_norm",
+        lambda: [fastnn.batch_norm(channels, gamma, beta, training=True) for _ in range(8)],
+    )
+    yield "batch_norm of columns", lambda: [fastnn.batch_norm(column, gamma, beta, training=True)
                                             for _ in range(8)]  # fmt: skip
     yield "softmax", lambda: [fastnn.softmax(rows) for _ in range(10)]
     yield "avg_pool2d backward", lambda: fastnn.avg_pool2d.backward(pool, means)
