@@ -26,17 +26,23 @@ def array(op: str, name: str, value: Any) -> Array:
         flags = value.flags
         if flags.c_contiguous and flags.aligned:
             return value
-    return np.require(_plain(op, name, value), _native(op, name, value), ["C", "A"])
+    plain = _plain(op, name, value)
+    return np.require(plain, _native(op, name, plain), ["C", "A"])
 
 
 def _plain(op: str, name: str, value: Any) -> Array:
     if isinstance(value, np.ma.MaskedArray):
         raise DtypeError(f"{op}: {name} is a masked array; its mask would be lost, so fill it")
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError:  # nested lists of unequal lengths
+        raise DtypeError(
+            f"{op}: {name} is a {type(value).__name__} that is no array; its rows must be alike"
+        ) from None
 
 
-def _native(op: str, name: str, value: Any) -> np.dtype[Any]:
-    dtype: np.dtype[Any] = np.asarray(value).dtype
+def _native(op: str, name: str, plain: Array) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = plain.dtype
     if dtype.kind == "f" and dtype.itemsize in (4, 8):
         return F4 if dtype.itemsize == 4 else F8
     raise DtypeError(f"{op}: {name} has dtype {dtype}; it must be float32 or float64")
