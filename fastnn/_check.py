@@ -17,6 +17,9 @@ Array = np.ndarray[Any, Any]
 MOST = 2**31
 """The largest stride, padding, dilation or group count: products of them with sizes stay exact."""
 
+_REALS = (int, float, np.integer, np.floating)
+_NO_NUMBERS = (bool, np.bool_, np.timedelta64)  # though bool is an int and timedelta64 an np.integer
+
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -109,7 +112,7 @@ def same_dtype(op: str, first: str, x: Array, **others: Array | None) -> None:
 def whole(op: str, name: str, value: Any, least: int) -> int:
     """`value` as an int of at least `least`; bool and float are refused."""
     if type(value) is not int:
-        if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        if isinstance(value, _NO_NUMBERS) or not isinstance(value, int | np.integer):
             raise DtypeError(f"{op}: {name}={value!r}; it must be a whole number")
         value = int(value)
     if value < least:
@@ -157,14 +160,17 @@ def flag(op: str, name: str, value: Any) -> bool:
 
 def real(op: str, name: str, value: Any) -> float:
     """`value` as a float; any real number except bool."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, _REALS):
         raise DtypeError(f"{op}: {name}={value!r}; it must be a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise OptionError(f"{op}: {name} is an int of over 1024 bits; it must be less") from None
 
 
 def choice(op: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """`value` if it is one of `allowed`."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise OptionError(f"{op}: {name}={value!r}; it must be one of {', '.join(allowed)}")
     return str(value)
 

@@ -49,7 +49,7 @@ ANYTHING = st.recursive(
 )
 
 relaxed = settings(
-    max_examples=40, deadline=None, derandomize=True, database=None,
+    max_examples=25, deadline=None, derandomize=True, database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )  # fmt: skip
 
@@ -86,3 +86,43 @@ def test_any_dy_and_needs_are_taken_or_refused(op, data):
         op.backward(ctx, dy, needs=needs)
     except FastnnError as error:
         assert str(error).startswith(f"{op.name}: ")
+
+
+# What the random arguments found, each with its cause.
+
+
+def test_rows_of_unequal_lengths_are_no_array():
+    with pytest.raises(fastnn.DtypeError, match=r"relu: x is a list that is no array"):
+        fastnn.relu([[1.0], [1.0, 2.0]])
+
+
+@pytest.mark.parametrize("needs", [0, "x", ["y"], [[]], {"x": 1}, np.array(["x"]), (np.ones(2),)])
+def test_needs_that_are_no_names(needs):
+    y, ctx = fastnn.relu.forward(np.ones(3))
+    with pytest.raises(fastnn.OptionError, match="relu: needs="):
+        fastnn.relu.backward(ctx, y, needs=needs)
+
+
+@pytest.mark.parametrize("given", [np.ones(0), np.ones(2), np.zeros((), "V3"), 1, None])
+def test_a_choice_that_is_no_text(given):
+    with pytest.raises(fastnn.OptionError, match="mse_loss: reduction="):
+        fastnn.mse_loss(np.ones(3), np.ones(3), reduction=given)
+
+
+def test_a_time_is_no_number():
+    """np.timedelta64 is a subclass of np.integer."""
+    with pytest.raises(fastnn.DtypeError, match="softplus: beta=.*must be a number"):
+        fastnn.softplus(np.ones(3), beta=np.timedelta64(1, "s"))
+    with pytest.raises(fastnn.DtypeError, match="conv2d: groups=.*whole number"):
+        fastnn.conv2d(*np.ones((2, 1, 1, 1, 1)), groups=np.timedelta64(1))
+
+
+def test_an_int_that_no_float_holds():
+    with pytest.raises(fastnn.OptionError, match="softplus: beta is an int of over 1024 bits"):
+        fastnn.softplus(np.ones(3), beta=10**400)
+
+
+def test_a_message_stays_one_line():
+    with pytest.raises(fastnn.DtypeError) as caught:
+        fastnn.softplus(np.ones(3), beta=np.ones((2, 1)))
+    assert "\n" not in str(caught.value) and "array([[1.], [1.]])" in str(caught.value)
