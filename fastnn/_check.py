@@ -18,7 +18,11 @@ MOST = 2**31
 """The largest stride, padding, dilation or group count: products of them with sizes stay exact."""
 
 _REALS = (int, float, np.integer, np.floating)
-_NO_NUMBERS = (bool, np.bool_, np.timedelta64)  # though bool is an int and timedelta64 an np.integer
+_NO_NUMBERS = (
+    bool,
+    np.bool_,
+    np.timedelta64,
+)  # though bool is an int and timedelta64 an np.integer
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 

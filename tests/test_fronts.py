@@ -34,7 +34,9 @@ ARRAYS = st.builds(
 TEXTS = st.one_of(
     st.text(max_size=5),
     st.binary(max_size=3),
-    st.sampled_from(["same", "valid", "causal", "mean", "none", "reflect", "numba", "cython:im2col"]),
+    st.sampled_from(
+        ["same", "valid", "causal", "mean", "none", "reflect", "numba", "cython:im2col"]
+    ),
 )
 LEAVES = st.one_of(st.none(), NUMBERS, TEXTS, ARRAYS, st.just(object()), st.just(int), st.just(...))
 ANYTHING = st.recursive(
@@ -49,7 +51,7 @@ ANYTHING = st.recursive(
 )
 
 relaxed = settings(
-    max_examples=25, deadline=None, derandomize=True, database=None,
+    max_examples=50, deadline=None, derandomize=True, database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )  # fmt: skip
 
@@ -111,9 +113,9 @@ def test_a_choice_that_is_no_text(given):
 
 def test_a_time_is_no_number():
     """np.timedelta64 is a subclass of np.integer."""
-    with pytest.raises(fastnn.DtypeError, match="softplus: beta=.*must be a number"):
+    with pytest.raises(fastnn.DtypeError, match=r"softplus: beta=.*must be a number"):
         fastnn.softplus(np.ones(3), beta=np.timedelta64(1, "s"))
-    with pytest.raises(fastnn.DtypeError, match="conv2d: groups=.*whole number"):
+    with pytest.raises(fastnn.DtypeError, match=r"conv2d: groups=.*whole number"):
         fastnn.conv2d(*np.ones((2, 1, 1, 1, 1)), groups=np.timedelta64(1))
 
 

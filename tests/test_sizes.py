@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from proofs import sizes
 
 import fastnn
-from proofs import sizes
 
 
 @pytest.mark.parametrize("name", sizes.MAKERS)

@@ -16,6 +16,7 @@ from fastnn.testing._draw import draw_dy
 
 EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, np.inf)
 MOST_FLOPS = 20_000
+SLACK = _fuzz.SLACK  # random options find worse conditioned calls than one rounding per term
 
 
 def one(seed):

@@ -159,7 +159,10 @@ def conv_transpose(rng, axes):
         need(x[1] == w[0] and x[1] % groups == 0)
         need(all(e < s or e < d for e, s, d in zip(extra, stride, dilation, strict=True)))
         # The last cell that a tap of the last window falls on, with what is cut off and added.
-        ends = [(n - 1) * s + (t - 1) * d for n, s, t, d in zip(x[2:], stride, w[2:], dilation)]
+        ends = [
+            (n - 1) * s + (t - 1) * d
+            for n, s, t, d in zip(x[2:], stride, w[2:], dilation, strict=True)
+        ]
         places = [end + 1 - sum(p) + e for end, p, e in zip(ends, pads, extra, strict=True)]
         need(min(places) >= 1)
         return (x[0], w[1] * groups, *places), 2 * math.prod(x) * math.prod(w[1:])
