@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import fastnn
-from proofs import errors, sizes, special, training
+from proofs import errors, large, sizes, special, training
 
 DATA = Path(__file__).resolve().parents[2] / "docs" / "reliability.json"
 
@@ -26,6 +26,12 @@ def run_sizes(args):
         f"{counts['failed']} failed"
     )
     return "R3", "sizes", figure, not failures, failures
+
+
+def run_large(args):
+    count, failures = large.run()
+    figure = f"{count} calls of {large.CELLS:,} elements, {len(failures)} wrong"
+    return "R3", "large", figure, not failures, failures
 
 
 def run_special(args):
@@ -62,7 +68,13 @@ def run_errors(args):
     return "R5", "errors", figure, most <= 1, []
 
 
-RUNS = {"sizes": run_sizes, "special": run_special, "training": run_training, "errors": run_errors}
+RUNS = {
+    "sizes": run_sizes,
+    "large": run_large,
+    "special": run_special,
+    "training": run_training,
+    "errors": run_errors,
+}
 
 
 def record(promise, what, figure, reached, args):
