@@ -73,6 +73,8 @@ cdef extern from "src/fastnn.h" nogil:
         const double *scale
         void *dx
         void *dtarget
+        double *totals
+        double gain
         double smoothing
         cnp.int64_t ignore
         idx n, c
@@ -250,6 +252,20 @@ cdef extern from "src/fastnn.h" nogil:
         idx size
         int threads
 
+    ctypedef struct tensor "fastnn_tensor":
+        void *param
+        void *grad
+        void *state[3]
+        idx size, start
+
+    ctypedef struct optim_args "fastnn_optim_args":
+        const tensor *tensors
+        idx count, size
+        double rate, keep, decay, first, second, root, eps, scale, limit
+        double *total
+        int kind, nesterov
+        int threads
+
     ctypedef struct kernel_table "fastnn_kernels":
         int (*gemm)(const gemm_args *) noexcept nogil
         int (*colsum)(const colsum_args *) noexcept nogil
@@ -301,6 +317,9 @@ cdef extern from "src/fastnn.h" nogil:
         int (*recurrent_backward)(const recurrent_args *) noexcept nogil
         int (*limits_multiply_add)(const limits_args *) noexcept nogil
         int (*limits_copy)(const limits_args *) noexcept nogil
+        int (*optim_step)(const optim_args *) noexcept nogil
+        int (*optim_squares)(const optim_args *) noexcept nogil
+        int (*optim_clip)(const optim_args *) noexcept nogil
 
 
 cdef const kernel_table *kernels(cnp.ndarray a) except NULL

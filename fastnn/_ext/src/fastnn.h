@@ -11,6 +11,13 @@
 
 typedef ptrdiff_t idx;
 
+/* The one name that is seen from outside: by it threadpoolctl knows the library. */
+#if defined(_WIN32)
+#define FASTNN_EXPORT __declspec(dllexport)
+#else
+#define FASTNN_EXPORT __attribute__((visibility("default")))
+#endif
+
 /* Status of a kernel. INTERRUPTED: the Python error is set already. */
 enum { FASTNN_OK = 0, FASTNN_NOMEM = -1, FASTNN_INTERRUPTED = -2 };
 
@@ -23,10 +30,22 @@ typedef void (*fastnn_task)(void *ctx, idx task, int slot);
 /* Run fn(ctx, 0 .. ntasks-1) on up to `threads` threads; `nanoseconds` is an estimate of the whole
  * work on one thread, below a threshold it runs serially. Calls from inside a task run serially.
  * Returns FASTNN_OK, or FASTNN_INTERRUPTED if a signal handler raised: some tasks did not run. */
-int fastnn_parallel_for(idx ntasks, fastnn_task fn, void *ctx, int threads, double nanoseconds);
+FASTNN_EXPORT int fastnn_parallel_for(idx ntasks, fastnn_task fn, void *ctx, int threads,
+                                      double nanoseconds);
 
-/* Called between tasks on the calling thread about every 50 ms; non-zero stops the region. */
+/* The same for work in place that must not be left half done: signals wait for its end. */
+int fastnn_parallel_whole(idx ntasks, fastnn_task fn, void *ctx, int threads, double nanoseconds);
+
+/* For tasks that may take more than about 50 ms: whether the call is interrupted, so that what the
+ * task computes is not wanted any more. On the calling thread it looks for signals if it is time.
+ */
+int fastnn_stopped(void);
+
+/* Called on the calling thread about every 50 ms; non-zero stops the region. */
 void fastnn_set_interrupt_check(int (*check)(void));
+
+/* How often this process and those it comes from were forked. */
+unsigned fastnn_forks(void);
 
 /* Registers the fork handler; call once. */
 void fastnn_threads_init(void);
@@ -43,9 +62,10 @@ size_t fastnn_block_bytes(const void *block);
 void fastnn_keep_blocks(size_t bytes);
 size_t fastnn_clear_blocks(void);
 
-/* Scratch memory of kernels. */
+/* Scratch memory of kernels; the most that was in use at a time since the last question. */
 void *fastnn_scratch(size_t bytes);
 void fastnn_scratch_release(void *block);
+size_t fastnn_scratch_most(void);
 
 /* -- kernels --------------------------------------------------------------------------------- */
 
@@ -139,13 +159,17 @@ typedef struct {
 /* Cross-entropy of the softmax of rows x[n,c] against labels[n] or, if those are NULL, against the
  * probabilities target[n,c]; w[c], NULL for ones, weighs the classes. `loss` is float64[n], 0 where
  * labels[n] == ignore; `state`, float64[n,3], is what backward needs. Backward's gradients are
- * those of the losses times scale[n]; dtarget only with target; NULL ones are not computed. */
+ * those of the losses times scale[n], or `gain` if that is NULL; dtarget only with target; NULL
+ * ones are not computed. `totals`, if not NULL, gets the sum of the losses and that of what the
+ * mean divides by: the weights of the labels that count, or the number of rows. */
 typedef struct {
     const void *x, *target, *w;
     const int64_t *labels;
     double *loss, *state;
     const double *scale;
     void *dx, *dtarget;
+    double *totals;
+    double gain;
     double smoothing;
     int64_t ignore;
     idx n, c;
@@ -322,6 +346,29 @@ typedef struct {
     int threads;
 } fastnn_limits_args;
 
+/* A parameter of `size` elements with its gradient and an optimiser's state; `start` of them are
+ * in the parameters before it. */
+typedef struct {
+    void *param, *grad, *state[3];
+    idx size, start;
+} fastnn_tensor;
+
+enum { FASTNN_SGD, FASTNN_ADAM, FASTNN_RMSPROP, FASTNN_ADAGRAD };
+
+/* One step of an optimiser for `count` parameters, `size` elements in all. Gradients are first
+ * multiplied by `scale`, then held within -limit .. limit; parameters by `keep`. `first` and
+ * `second` are the shares that stay of the moments (of momentum and squares), `root` is what the
+ * root of the squares is multiplied by. See optim/_numpy.py for the formulas. `total`: the sum of
+ * the squared gradients, for optim_squares. */
+typedef struct {
+    const fastnn_tensor *tensors;
+    idx count, size;
+    double rate, keep, decay, first, second, root, eps, scale, limit;
+    double *total;
+    int kind, nesterov;
+    int threads;
+} fastnn_optim_args;
+
 /* The one list of kernels: name and argument record. */
 #define FASTNN_KERNELS(KERNEL)                                                                     \
     /* linear */                                                                                   \
@@ -383,7 +430,11 @@ typedef struct {
     KERNEL(recurrent_backward, fastnn_recurrent_args)                                              \
     /* limits */                                                                                   \
     KERNEL(limits_multiply_add, fastnn_limits_args)                                                \
-    KERNEL(limits_copy, fastnn_limits_args)
+    KERNEL(limits_copy, fastnn_limits_args)                                                        \
+    /* optim */                                                                                    \
+    KERNEL(optim_step, fastnn_optim_args)                                                          \
+    KERNEL(optim_squares, fastnn_optim_args)                                                       \
+    KERNEL(optim_clip, fastnn_optim_args)
 
 typedef struct {
 #define KERNEL(name, args) int (*name)(const args *);

@@ -51,7 +51,7 @@ static void cut(product *it, idx tasks) {
 enum { LOW = 10 * MR };            /* rows that fit one block: then panels of b need not be kept */
 enum { AHEAD = 1 << 18 };          /* elements of a that are packed at a time */
 enum { THIN = 4 };                 /* rows that are worth no packing of a transposed b */
-enum { FEW = 8 };                  /* rows that are worth no packing of a plain b */
+enum { FEW = MR < 8 ? MR : 8 };    /* rows, of one panel, that are worth no packing of a plain b */
 enum { SWEEP = 2048 / sizeof(T) }; /* columns of b that are read at a time in place */
 enum { FETCH = 512 / sizeof(T) };  /* elements ahead in a line of transposed b */
 
@@ -182,8 +182,8 @@ static void low_panel(const low *it, T *panel, idx j) {
             CASE(3)
             CASE(4)
 #undef CASE
-                default
-                : pack_b_panel(panel, panel_width(g->n, j), from, k, columns, g->b_row, g->b_col);
+        default:
+            pack_b_panel(panel, panel_width(g->n, j), from, k, columns, g->b_row, g->b_col);
             multiply(g->m, columns, k, a, panel, c, g->ldc, e);
         }
     }
@@ -267,15 +267,17 @@ int FN(gemm)(const fastnn_gemm_args *g) {
 
 /* -- column sums ----------------------------------------------------------------------------- */
 
-enum { COLUMNS = 64 };
+enum { COLUMNS = 64, UNASKED = 4096 };
 
 static void colsum_task(void *ctx, idx task, int slot) {
     const fastnn_colsum_args *g = ctx;
     idx j0 = task * COLUMNS, n = least(g->n - j0, COLUMNS);
     double sum[COLUMNS] = {0};
     const T *a = (const T *)g->a + j0;
-    for (idx i = 0; i < g->m; ++i, a += g->n)
+    for (idx i = 0; i < g->m; ++i, a += g->n) {
+        if (i % UNASKED == 0 && fastnn_stopped()) return;
         for (idx j = 0; j < n; ++j) sum[j] += (double)a[j];
+    }
     for (idx j = 0; j < n; ++j) ((T *)g->sum)[j0 + j] = (T)sum[j];
     (void)slot;
 }
