@@ -280,6 +280,10 @@ def main() -> None:
     chosen += [("C kernels", m) for m in sample(c_mutants(), args.c, rng)]
     rng.shuffle(chosen)
     tree = Tree()
+    for kind in {kind for kind, _ in chosen}:  # what fails as it is would kill everything
+        tests = next(m.tests for k, m in chosen if k == kind)
+        if tree.test(tests) != "survived":
+            raise SystemExit(f"mutate: the tests of the unchanged tree fail: {' '.join(tests)}")
     start = time.monotonic()
     results: dict[str, dict[str, int]] = {}
     survivors = []
