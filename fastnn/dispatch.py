@@ -383,7 +383,9 @@ class Op(Generic[P, Y, G]):
         fields: tuple[str, ...] = self.grads._fields  # type: ignore[attr-defined]
         if needs is None:
             needs = fields
-        elif not set(needs) <= set(fields) or isinstance(needs, str):
+        elif not isinstance(needs, tuple | list | set | frozenset) or not all(
+            type(name) is str and name in fields for name in needs
+        ):
             raise OptionError(
                 f"{self.name}: needs={needs!r}; it must be a tuple with names from {fields}"
             )
