@@ -156,17 +156,21 @@ cdef cnp.ndarray new_array(int axes, cnp.npy_intp *sizes, int typenum):
         PyDataMem_SetHandler(before)
 
 
-def empty(shape, str dtype not None) -> cnp.ndarray:
-    """An uninitialised array of float32 or float64; as `numpy.empty`, but for its memory."""
+cdef dict _typenums = {
+    name: cnp.dtype(name).num for name in ("float32", "float64", "uint8", "int32", "int64")
+}
+
+
+def empty(shape, str dtype not None):
+    """An uninitialised array; as `numpy.empty`, but for its memory."""
     cdef cnp.npy_intp sizes[64]
     cdef Py_ssize_t i
-    cdef tuple given = shape
+    cdef tuple given = shape if type(shape) is tuple else (shape,)
     if len(given) > 64:
         raise ValueError(f"an array of {len(given)} axes; NumPy has at most 64")
     for i in range(len(given)):
         sizes[i] = given[i]
-    return new_array(<int>len(given), sizes,
-                     cnp.NPY_FLOAT32 if dtype == "float32" else cnp.NPY_FLOAT64)
+    return new_array(<int>len(given), sizes, _typenums[dtype])
 
 
 cdef const kernel_table *kernels(cnp.ndarray a) except NULL:
