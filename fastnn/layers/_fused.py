@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import _config
+from fastnn._memory import empty
 from fastnn.dispatch import Context, Impl
 from fastnn.layers import activation, conv, linear, norm, pool, rownorm
 from fastnn.layers.base import Array, Layer, OpLayer, watcher
 
-CHUNK = 1 << 20
+CHUNK = 4 << 20
 """Bytes of a convolution's result that should still be in a cache when its chunk is complete."""
 
 SMALL = 1 << 15
@@ -95,7 +96,7 @@ def _tail(layers: Sequence[Layer], i: int, save: bool) -> _Tail | None:
     following: Iterator[Any] = takewhile(_untouched, layers[i + 1 : i + 4])
     tail = _Tail()
     layer: Any = next(following, None)
-    if type(layer) is _NORM_AFTER.get(type(head)) and not (save or layer.training):
+    if type(layer) is _NORM_AFTER.get(type(head), layer) and not (save or layer.training):
         tail, layer = tail._replace(norm=layer), next(following, None)
     if type(layer) in (_FROM_RESULT if save else _IN_PLACE):
         tail, layer = tail._replace(act=layer), next(following, None)
@@ -201,9 +202,9 @@ def _in_chunks(conv: _Step, tail: _Tail, save: bool) -> Array | None:
     steps, results = [conv], []
     for layer in (tail.norm, tail.pool):
         if layer is not None:
-            results.append(np.empty((images, *steps[-1].call.out[1:]), conv.call.dtype))
+            results.append(empty((images, *steps[-1].call.out[1:]), conv.call.dtype))
             steps.append(_Step.of(layer, results[-1]))
-    y = np.empty((n, *steps[-1].call.out[1:]), conv.call.dtype)
+    y = empty((n, *steps[-1].call.out[1:]), conv.call.dtype)
     results.append(y)
     act = None if tail.act is None else _Step.of(tail.act, y)
     if not all(step.ours for step in (*steps, act) if step is not None):
