@@ -32,7 +32,7 @@ CHUNK = 4 << 20
 SMALL = 1 << 15
 """Bytes of x below which moving memory costs less than finding out what could be spared."""
 
-_NORM_AFTER: dict[type, type] = {conv.Conv1d: norm.BatchNorm1d, conv.Conv2d: norm.BatchNorm2d}
+_NORM_AFTER: dict[type, Any] = {conv.Conv1d: norm.BatchNorm1d, conv.Conv2d: norm.BatchNorm2d}
 _POOLS: set[type] = {pool.MaxPool1d, pool.MaxPool2d}
 _FRESH: set[type] = _POOLS | {  # their result is a new array, and their context does not hold it
     conv.Conv1d,
@@ -96,7 +96,7 @@ def _tail(layers: Sequence[Layer], i: int, save: bool) -> _Tail | None:
     following: Iterator[Any] = takewhile(_untouched, layers[i + 1 : i + 4])
     tail = _Tail()
     layer: Any = next(following, None)
-    if type(layer) is _NORM_AFTER.get(type(head), layer) and not (save or layer.training):
+    if type(layer) is _NORM_AFTER.get(type(head)) and not (save or layer.training):
         tail, layer = tail._replace(norm=layer), next(following, None)
     if type(layer) in (_FROM_RESULT if save else _IN_PLACE):
         tail, layer = tail._replace(act=layer), next(following, None)
