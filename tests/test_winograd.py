@@ -106,28 +106,44 @@ def test_comparisons_reject_a_wrong_tap():
         fastnn.conv2d.unregister("mine:wrong")
 
 
+def agree(x, w, dtype, **options):
+    """y, dx and dw of random numbers are im2col's in float64."""
+    x, w = numbers(*x, dtype=dtype), numbers(*w, dtype=dtype, seed=1)
+    got = everything(x, w, **options)
+    dy = numbers(*got[0].shape, dtype=dtype).astype("float64")
+    y, ctx = fastnn.conv2d.forward(
+        x.astype("float64"), w.astype("float64"), backend="cython:im2col", **options
+    )
+    grads = fastnn.conv2d.backward(ctx, dy)
+    for a, b in zip(got, (y, grads.x, grads.w), strict=True):
+        assert np.abs(a - b).max() <= 100 * np.finfo(dtype).eps * np.abs(b).max()
+
+
 # Around every edge of tiles, vectors and panels: 2, 4 results; 2 to 16 lanes; 12 or 6 rows.
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 49])
 @pytest.mark.parametrize("precision", ["default", "fast"])
 def test_sizes_around_every_edge(n, precision):
     for dtype in ("float32", "float64"):
-        eps = np.finfo(dtype).eps
         for x, w, padding in (
             ((2, n, 5, 6), (3, n, 3, 3), 1),
             ((1, 3, 6, 4), (n, 3, 3, 3), 1),
             ((1, 2, n, 4), (3, 2, 3, 3), 2),
             ((2, 3, 4, n), (2, 3, 3, 3), ((1, 0), (2, 3))),
         ):
-            x, w = numbers(*x, dtype=dtype), numbers(*w, dtype=dtype, seed=1)
             with fastnn.use(precision=precision):
-                got = everything(x, w, padding=padding)
-            dy = numbers(*got[0].shape, dtype=dtype).astype("float64")
-            y, ctx = fastnn.conv2d.forward(
-                x.astype("float64"), w.astype("float64"), padding=padding, backend="cython:im2col"
-            )
-            grads = fastnn.conv2d.backward(ctx, dy)
-            for a, b in zip(got, (y, grads.x, grads.w), strict=True):
-                assert np.abs(a - b).max() <= 100 * eps * np.abs(b).max()
+                agree(x, w, dtype, padding=padding)
+
+
+# Phases of one size and of two, one tile more in some, fewer rows or columns than phases.
+@pytest.mark.parametrize("dilation", [(2, 2), (1, 3), (3, 1), (4, 7), (20, 20)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 4), (8, 8), (9, 17), (25, 90)])
+def test_dilations(size, dilation):
+    for dtype in ("float32", "float64"):
+        for precision in ("default", "fast"):
+            with fastnn.use(precision=precision):
+                options = {"dilation": dilation, "padding": dilation}
+                agree((2, 3, *size), (5, 3, 3, 3), dtype, **options)
+                agree((1, 34, *size), (34, 17, 3, 3), dtype, groups=2, **options)
 
 
 # A block is at most 96 tiles and a chunk 128: several of both, rows cut and not, small images.
@@ -135,6 +151,7 @@ SHAPES = [
     ((5, 20, 30, 27), (37, 20, 3, 3), {"padding": 1}),
     ((3, 8, 9, 1000), (12, 4, 3, 3), {"groups": 2, "padding": (0, 1)}),
     ((170, 5, 3, 4), (18, 5, 3, 3), {"padding": 1}),
+    ((4, 6, 24, 19), (18, 6, 3, 3), {"padding": (3, 1), "dilation": (3, 2)}),
 ]
 
 

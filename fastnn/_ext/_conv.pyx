@@ -11,8 +11,9 @@ cnp.import_array()
 
 cdef int fill(conv_args *args, object call) except -1:
     """Sizes and options of a `ConvCall` with one or two spatial axes; one axis is an image row."""
-    cdef tuple x = call.x, w = call.w, out = call.out, padding = call.padding
-    cdef tuple stride = call.stride, dilation = call.dilation
+    cdef tuple x, w, out, stride, padding, dilation
+    # By position: nine attributes of a NamedTuple are a tenth of a small call's time.
+    _, x, w, _, stride, padding, dilation, groups, out = <tuple>call
     cdef Py_ssize_t last = len(padding) - 1
     args.N, args.C = x[0], x[1]
     args.K = w[0]
@@ -28,7 +29,7 @@ cdef int fill(conv_args *args, object call) except -1:
         args.sh = 1
     if args.Q == 1:
         args.sw = 1
-    args.groups = call.groups
+    args.groups = groups
     args.threads = num_threads()
     args.workspace = workspace()
     return 0

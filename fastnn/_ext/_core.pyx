@@ -214,6 +214,21 @@ def empty(shape, str dtype not None):
     return new_array(<int>len(given), sizes, number)
 
 
+cdef object _f4 = cnp.dtype("float32"), _f8 = cnp.dtype("float64")
+
+
+cdef bint is_plain(object a, object dtype):
+    return (type(a) is cnp.ndarray and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a)
+            and (<cnp.ndarray>a).descr is dtype)
+
+
+def plain_floats(x, w, b):
+    """Whether a front has nothing to check or convert: native, aligned, C-contiguous arrays of one
+    float dtype; b may be None."""
+    cdef object dtype = _f4 if type(x) is cnp.ndarray and (<cnp.ndarray>x).descr is _f4 else _f8
+    return is_plain(x, dtype) and is_plain(w, dtype) and (b is None or is_plain(b, dtype))
+
+
 cdef const kernel_table *kernels(cnp.ndarray a) except NULL:
     """The kernels for the element type of `a`, which the front has checked to be float."""
     if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32:

@@ -16,12 +16,12 @@ enum { CELLS = 768 << 10 };     /* bytes of V that a block aims at, in the secon
 enum { FILTERS = 12 << 20 };    /* bytes of U at a time, in the third level */
 enum { LEAST = 24, MOST = 96 }; /* tiles of a block: fewer stream U too often */
 
-/* y and dx in one: N images of C channels H W to F channels P Q, per group. */
+/* y and dx in one: images of C channels H W to F channels P Q, per group. */
 typedef struct {
     images x;
     const T *w, *w_end, *b;
     T *y;
-    idx N, C, F, P, Q, groups;
+    idx C, F, P, Q, groups;
     idx w_input, w_output; /* distance of a filter's input and output channels in w */
     int turned;            /* filters by 180 degrees */
     grid tiles;
@@ -152,6 +152,12 @@ static inline void store_lanes(T *to, idx stride, idx lanes, const T *from, idx 
     }
 }
 
+/* The same to every `step`-th cell. */
+static void store_steps(T *to, idx step, idx stride, idx lanes, const T *from, idx count) {
+    for (idx i = 0; i < count; ++i, from += VL, to += step)
+        for (idx j = 0; j < lanes; ++j) to[j * stride] = from[j];
+}
+
 /* VL results of bands [b0, b1), from the first one's products on. */
 INLINE void transform_back(const plan *it, idx m, const T *products, idx width, idx plane,
                            idx lanes, vec bias, idx b0, idx b1, T *strip) {
@@ -159,11 +165,11 @@ INLINE void transform_back(const plan *it, idx m, const T *products, idx width, 
     idx n = m + 2;
     for (idx b = b0; b < b1; ++b) {
         band at = band_of(g, b);
-        idx p0 = at.row * m, q0 = at.first * m;
-        idx rows = least(m, it->P - p0), cols = least(at.tiles * m, it->Q - q0);
+        idx rows = least(m, ceil_div(it->P - at.p, g->dh));
+        idx cols = least(at.tiles * m, ceil_div(it->Q - at.q, g->dw));
         /* From the last tile on: what it has beyond the image's edge lies where the next row
          * begins, and is written over by that row's first tile. */
-        for (idx tile = at.tiles - 1; tile >= 0; --tile) {
+        for (idx tile = at.tiles - 1; tile >= 0 && rows > 0 && cols > 0; --tile) {
             const T *from = products + tile * width;
             vec half[4][MOST_SIDE];
             for (idx j = 0; j < n; ++j) {
@@ -179,10 +185,14 @@ INLINE void transform_back(const plan *it, idx m, const T *products, idx width, 
                     store(strip + (i * cols + tile * m + j) * VL, y[j] + bias);
             }
         }
-        T *to = it->y + ((at.image * it->groups * it->F + plane) * it->P + p0) * it->Q + q0;
-        idx size = it->P * it->Q, runs = cols == it->Q ? 1 : rows, run = rows * cols / runs;
-        for (idx i = 0; i < runs; ++i)
-            store_lanes(to + i * it->Q, size, lanes, strip + i * run * VL, run);
+        T *to = it->y + ((at.sample * it->groups * it->F + plane) * it->P + at.p) * it->Q + at.q;
+        idx size = it->P * it->Q, whole = cols == it->Q && g->dh == 1 && g->dw == 1;
+        idx runs = whole ? 1 : rows, run = whole ? rows * cols : cols;
+        for (idx i = 0; i < runs; ++i, to += g->dh * it->Q)
+            if (g->dw == 1)
+                store_lanes(to, size, lanes, strip + i * run * VL, run);
+            else
+                store_steps(to, g->dw, size, lanes, strip + i * run * VL, run);
         products += at.tiles * width;
     }
 }
@@ -255,8 +265,9 @@ static void own_filters_task(void *ctx, idx task, int slot) {
 /* -- the whole ------------------------------------------------------------------------------- */
 
 /* Blocks of about `aim` tiles, and the scratch memory of one that is being worked on. */
-static void cut_blocks(plan *it, idx m, idx aim) {
-    it->tiles = make_grid(m, it->N, it->P, it->Q, aim);
+static void cut_blocks(plan *it, const conv *v, idx aim) {
+    idx m = v->tile;
+    it->tiles = make_grid(m, v, it->P, it->Q, aim);
     idx all = bands(&it->tiles), widest = widest_band(&it->tiles), some = most(1, aim / widest);
     it->blocks = ceil_div(all, some);
     it->most_tiles = least(ceil_div(all, it->blocks), all) * widest;
@@ -269,7 +280,7 @@ static void cut_blocks(plan *it, idx m, idx aim) {
 }
 
 static int run(plan *it, const conv *v) {
-    idx m = v->tile, xi = positions(m), threads = v->threads;
+    idx xi = positions(v->tile), threads = v->threads;
     /* At most three quarters of the workspace for U, one for blocks. */
     idx quarter = v->workspace / 4;
     idx limit = least(3 * quarter, FILTERS) / (idx)sizeof(T) / (it->groups * xi * it->C);
@@ -278,8 +289,8 @@ static int run(plan *it, const conv *v) {
     pass = least(it->F, pass);
     idx aim = CELLS / (xi * depth(it->C) * (idx)sizeof(T));
     aim = most(LEAST, least(aim, MOST));
-    for (cut_blocks(it, m, aim); aim > 1 && (idx)it->slot_bytes * threads > quarter;)
-        cut_blocks(it, m, aim /= 2);
+    for (cut_blocks(it, v, aim); aim > 1 && (idx)it->slot_bytes * threads > quarter;)
+        cut_blocks(it, v, aim /= 2);
     threads = most(1, least(threads, quarter / (idx)it->slot_bytes));
     it->slab = ceil_div(pass, NR) * u_stride(it, pass > VL ? NR : VL) * xi;
     size_t u_bytes = line_bytes(it->groups * it->slab);
@@ -287,7 +298,7 @@ static int run(plan *it, const conv *v) {
     if (!memory) return FASTNN_NOMEM;
     it->u = (T *)memory;
     it->slots = memory + u_bytes;
-    idx tiles = it->N * it->tiles.TP * it->tiles.TQ;
+    idx tiles = it->tiles.images * it->tiles.TP * it->tiles.TQ;
     int status = FASTNN_OK;
     for (it->f0 = 0; it->f0 < it->F && status == FASTNN_OK; it->f0 = it->f1) {
         it->f1 = least(it->F, it->f0 + pass);
@@ -321,7 +332,6 @@ int FN(conv_winograd_forward)(const conv *v) {
                .w_end = w + v->K * C * 9,
                .b = v->b,
                .y = v->y,
-               .N = v->N,
                .C = C,
                .F = v->K / v->groups,
                .P = v->P,
@@ -335,12 +345,12 @@ int FN(conv_winograd_forward)(const conv *v) {
 int FN(conv_winograd_backward_data)(const conv *v) {
     const T *dy = v->dy, *w = v->w;
     idx F = v->C / v->groups;
-    plan it = {.x = {dy, dy + v->N * v->K * v->P * v->Q, v->K, v->P, v->Q, 2 - v->top, 2 - v->left},
+    plan it = {.x = {dy, dy + v->N * v->K * v->P * v->Q, v->K, v->P, v->Q, 2 * v->dh - v->top,
+                     2 * v->dw_step - v->left},
                .w = w,
                .w_end = w + v->K * F * 9,
                .b = v->b,
                .y = v->dx,
-               .N = v->N,
                .C = v->K / v->groups,
                .F = F,
                .P = v->H,

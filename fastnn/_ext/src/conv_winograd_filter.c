@@ -1,4 +1,4 @@
-/* Winograd's weight gradient of 3x3 filters, stride 1: dw = G^T [sum over tiles of
+/* Winograd's weight gradient of 3x3 filters, stride 1, any dilation: dw = G^T [sum over tiles of
  * (A dy A^T) o (B^T x B)] G, that is one product filters x tiles x channels per position.
  *
  * A task has some filters and some channels. It transforms a chunk of tiles of both, multiplies,
@@ -229,7 +229,7 @@ int FN(conv_winograd_backward_filter)(const conv *v) {
     plan it = {.x = {x, x + v->N * v->C * v->H * v->W, v->C, v->H, v->W, v->top, v->left},
                .dy = {dy, dy + v->N * v->K * v->P * v->Q, v->K, v->P, v->Q, 0, 0},
                .v = v,
-               .tiles = make_grid(v->tile, v->N, v->P, v->Q, CHUNK),
+               .tiles = make_grid(v->tile, v, v->P, v->Q, CHUNK),
                .C = v->C / v->groups,
                .F = v->K / v->groups};
     idx all = bands(&it.tiles), widest = widest_band(&it.tiles);

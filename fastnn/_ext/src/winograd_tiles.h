@@ -33,26 +33,42 @@ static inline idx odd_lines(idx n) { return (ceil_div(n, LINE) | 1) * LINE; }
 
 /* -- bands ----------------------------------------------------------------------------------- */
 
-/* How N images of TP x TQ tiles are cut: into `segments` columns of bands. */
+/* How images of TP x TQ tiles are cut: into `segments` columns of bands. A dilated convolution is a
+ * plain one of every dh-th row and dw-th column: each image counts as its `ph` x `pw` phases. */
 typedef struct {
-    idx m, N, TP, TQ, segments;
+    idx m, images, TP, TQ, segments;
+    idx dh, dw, ph, pw;
 } grid;
 
 typedef struct {
-    idx image, row, first, tiles; /* row of tiles, the first of them */
+    idx image, row, first, tiles; /* phases counted, row of tiles, the first of them */
+    idx sample, p, q;             /* in the batch, and the pixel where the band begins */
 } band;
 
-static grid make_grid(idx m, idx N, idx P, idx Q, idx widest) {
-    idx TQ = ceil_div(Q, m);
-    return (grid){m, N, ceil_div(P, m), TQ, ceil_div(TQ, widest)};
+static grid make_grid(idx m, const conv *v, idx P, idx Q, idx widest) {
+    idx dh = v->dh, dw = v->dw_step, ph = least(dh, P), pw = least(dw, Q);
+    idx TP = ceil_div(ceil_div(P, dh), m), TQ = ceil_div(ceil_div(Q, dw), m);
+    return (grid){m, v->N * ph * pw, TP, TQ, ceil_div(TQ, widest), dh, dw, ph, pw};
 }
 
-static inline idx bands(const grid *g) { return g->N * g->TP * g->segments; }
+static inline idx bands(const grid *g) { return g->images * g->TP * g->segments; }
 static inline idx widest_band(const grid *g) { return ceil_div(g->TQ, g->segments); }
 
 static inline band band_of(const grid *g, idx b) {
     idx column = b / g->TP, s = column % g->segments, first = part(g->TQ, g->segments, s);
-    return (band){column / g->segments, b % g->TP, first, part(g->TQ, g->segments, s + 1) - first};
+    band at = {.image = column / g->segments,
+               .row = b % g->TP,
+               .first = first,
+               .tiles = part(g->TQ, g->segments, s + 1) - first};
+    at.sample = at.image;
+    at.p = at.row * g->m * g->dh;
+    at.q = first * g->m * g->dw;
+    if (g->ph * g->pw > 1) {
+        at.q += at.image % g->pw;
+        at.p += at.image / g->pw % g->ph;
+        at.sample /= g->ph * g->pw;
+    }
+    return at;
 }
 
 /* Tiles of all bands before b. */
@@ -89,15 +105,26 @@ static inline void load_lanes(T *to, const T *from, idx stride, idx lanes, idx c
     }
 }
 
-/* One row of a strip: cells x0 .. x0+cols of row y of VL planes, 0 outside the image. */
+/* The same of every `step`-th cell. */
+static void load_steps(T *to, const T *from, idx step, idx stride, idx lanes, idx count) {
+    for (idx i = 0; i < count; ++i, from += step, to += VL)
+        for (idx j = 0; j < (idx)VL; ++j) to[j] = j < lanes ? from[j * stride] : 0;
+}
+
+/* One row of a strip: `cols` cells from x0 on, in steps, of row y of VL planes, 0 outside the
+ * image. */
 static inline void load_row(T *to, const images *im, const T *plane, idx lanes, idx y, idx x0,
-                            idx cols) {
+                            idx cols, idx step) {
     idx first = 0, last = 0;
-    if (y >= 0 && y < im->H) steps_inside(x0, 1, im->W, cols, &first, &last);
+    if (y >= 0 && y < im->H) steps_inside(x0, step, im->W, cols, &first, &last);
     for (idx i = 0; i < first; ++i) store(to + i * VL, (vec){0});
-    if (last > first)
-        load_lanes(to + first * VL, plane + y * im->W + x0 + first, im->H * im->W, lanes,
-                   last - first, im->end);
+    if (last > first) {
+        const T *from = plane + y * im->W + x0 + first * step;
+        if (step == 1)
+            load_lanes(to + first * VL, from, im->H * im->W, lanes, last - first, im->end);
+        else
+            load_steps(to + first * VL, from, step, im->H * im->W, lanes, last - first);
+    }
     for (idx i = last; i < cols; ++i) store(to + i * VL, (vec){0});
 }
 
@@ -126,7 +153,7 @@ INLINE void transform_bands(idx m, int spread, const grid *g, const images *im, 
     idx n = m + 2, side = spread ? m : n;
     for (idx b = b0; b < b1; ++b) {
         band at = band_of(g, b);
-        const T *plane = im->data + (at.image * im->planes + channel) * im->H * im->W;
+        const T *plane = im->data + (at.sample * im->planes + channel) * im->H * im->W;
         idx cols = (at.tiles - 1) * m + side, fresh = 0;
         if (side > m && b > b0 && at.row > 0) { /* below the band before: two rows are there */
             fresh = side - m;
@@ -137,8 +164,8 @@ INLINE void transform_bands(idx m, int spread, const grid *g, const images *im, 
             }
         }
         for (idx i = fresh; i < side; ++i)
-            load_row(s->row[i], im, plane, lanes, at.row * m - im->top + i, at.first * m - im->left,
-                     cols);
+            load_row(s->row[i], im, plane, lanes, at.p + i * g->dh - im->top, at.q - im->left, cols,
+                     g->dw);
         for (idx j = 0; j < cols; ++j) {
             vec d[MOST_SIDE], t[MOST_SIDE];
             for (idx i = 0; i < side; ++i) d[i] = load(s->row[i] + j * VL);

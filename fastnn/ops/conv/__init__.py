@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from fastnn import _check
+from fastnn import _check, _ext
 from fastnn._check import Array
 from fastnn.dispatch import Described, Op
 from fastnn.errors import ShapeError
@@ -13,6 +13,8 @@ from fastnn.ops.conv import spec
 from fastnn.ops.conv.spec import ConvCall, ConvGrads
 
 __all__ = ["check_ranks", "check_window", "conv1d", "conv2d", "weighted_arrays"]
+
+plain_floats = None if _ext.missing else _ext._core.plain_floats
 
 
 def _conv2d(
@@ -68,7 +70,8 @@ def _conv2d(
         the outputs whose window holds them; where an infinite weight meets padding, y, and dx
         beside the border, is NaN or not as the implementation has it, for 0 times Inf is NaN.
         With Winograd's algorithm (below) they also reach, as NaN, the other outputs of a tile, at
-        most one pixel away (three in F(4x4,3x3)), and in dw all taps of their filter and channel.
+        most one pixel away (three in F(4x4,3x3); times the dilation), and in dw all taps of their
+        filter and channel.
         ``backward`` gives ``(x, w, b)``; b is None if there was none.
 
     Raises
@@ -88,10 +91,10 @@ def _conv2d(
     dw costs as much again. See V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep
     learning" (arXiv 1603.07285), relationship 6 for the sizes.
 
-    Filters of 3x3 with stride 1 and dilation 1 mostly run Winograd's algorithm, 2.25 times fewer
-    products (4 times in dw) at the accuracy of a plain sum; ``fastnn.use(precision="exact")`` turns
-    it off, ``"fast"`` lets y and dx save 4 times too, at about five times the error. See A. Lavin,
-    S. Gray, "Fast algorithms for convolutional neural networks" (arXiv 1509.09308).
+    Filters of 3x3 with stride 1 mostly run Winograd's algorithm, 2.25 times fewer products (4 times
+    in dw) at the accuracy of a plain sum; ``fastnn.use(precision="exact")`` turns it off,
+    ``"fast"`` lets y and dx save 4 times too, at about five times the error. See A. Lavin, S. Gray,
+    "Fast algorithms for convolutional neural networks" (arXiv 1509.09308).
 
     Examples
     --------
@@ -224,6 +227,8 @@ def _described(
 
 def weighted_arrays(op: str, x: Any, w: Any, b: Any) -> tuple[Array, Array, Array | None]:
     """x, w and b normalised, of one dtype."""
+    if plain_floats is not None and plain_floats(x, w, b):  # 0.5 us less than the rules one by one
+        return x, w, b
     x = _check.array(op, "x", x)
     w = _check.array(op, "w", w)
     b = _check.optional(op, "b", b)

@@ -1,5 +1,7 @@
 """Winograd's convolution of 3x3 filters, compiled: tiles of results from fewer products.
 
+A dilated one is a plain one of every dilation-th row and column, phase after phase.
+
 F(m x m, 3x3) computes m x m results from (m+2)^2 products per channel, in place of 9 m^2. m is 2
 for y and dx and 4 for dw, where its sums over tiles are 16 times shorter than over pixels; with
 precision "fast" it is 4 throughout.
@@ -34,15 +36,20 @@ GROWTH_DW = {2: 9.0, 4: 78.03}
 # and AVX-512: multiply-adds of the product, and bytes that a transform reads or writes.
 _FLOPS, _BYTES = 250e9, 60e9
 _LANES = 64  # bytes of channels that a transform takes at a time
+_BATCH = 4  # images that share the filters' transforms; calls of one lose little
+_STEPPED = 4  # moves that a cell costs which a dilation reads or writes one by one
 
 
-def _side(fast: bool, size: tuple[int, ...]) -> int:
+def _side(fast: bool, size: tuple[int, ...], dilation: tuple[int, ...]) -> int:
     """m for results of P x Q: 4 where it is allowed and takes fewer products."""
-    return min((4, 2) if fast else (2,), key=lambda m: _tiles(m, size) * (m + 2) ** 2)
+    sides = (4, 2) if fast else (2,)
+    return min(sides, key=lambda m: _tiles(m, size, dilation) * (m + 2) ** 2)
 
 
-def _tiles(m: int, size: tuple[int, ...]) -> int:
-    return math.prod(-(-n // m) for n in size)
+def _tiles(m: int, size: tuple[int, ...], dilation: tuple[int, ...]) -> int:
+    """Tiles of an image, of all its phases."""
+    phases = (min(d, n) * -(-n // (d * m)) for n, d in zip(size, dilation, strict=True))
+    return math.prod(phases)
 
 
 def conv2d_forward(
@@ -50,7 +57,7 @@ def conv2d_forward(
 ) -> tuple[Array, Any]:
     fast = _config.get_precision() == "fast"
     y = empty(call.out, call.dtype) if out is None else out
-    _conv.winograd_forward(call, _side(fast, call.out[2:]), x, w, b, y)
+    _conv.winograd_forward(call, _side(fast, call.out[2:], call.dilation), x, w, b, y)
     return y, (x, w, fast)
 
 
@@ -61,10 +68,10 @@ def conv2d_backward(
     dx = dw = db = None
     if "x" in needs:
         dx = empty(call.x, call.dtype)
-        _conv.winograd_image(call, _side(fast, call.x[2:]), w, dy, None, dx)
+        _conv.winograd_image(call, _side(fast, call.x[2:], call.dilation), w, dy, None, dx)
     if "w" in needs:
         dw = empty(call.w, call.dtype)
-        _conv.winograd_filters(call, _side(True, call.out[2:]), x, dy, dw)
+        _conv.winograd_filters(call, _side(True, call.out[2:], call.dilation), x, dy, dw)
     if call.bias and "b" in needs:
         db = empty(call.w[0], call.dtype)
         _conv.bias(dy, db)
@@ -76,8 +83,6 @@ def supports(call: ConvCall) -> str | None:
         return f"filters of {call.w[2]}x{call.w[3]}, only 3x3"
     if call.stride != (1, 1):
         return f"stride={call.stride}, only 1"
-    if call.dilation != (1, 1):
-        return f"dilation={call.dilation}, only 1"
     # Transforms of a vector of filters and, twice as long at most, of one tile, in halves.
     needed = 2 * 36 * max(call.x[1], call.w[0]) * 64
     if needed > _config.get_workspace():
@@ -90,34 +95,36 @@ def supports(call: ConvCall) -> str | None:
 def bounds(call: ConvCall) -> dict[str, Bound]:
     fast = _config.get_precision() == "fast"
     sides = (
-        ("y", _side(fast, call.out[2:]), GROWTH),
-        ("x", _side(fast, call.x[2:]), GROWTH),
-        ("w", _side(True, call.out[2:]), GROWTH_DW),
+        ("y", _side(fast, call.out[2:], call.dilation), GROWTH),
+        ("x", _side(fast, call.x[2:], call.dilation), GROWTH),
+        ("w", _side(True, call.out[2:], call.dilation), GROWTH_DW),
     )
     # Halves and quarters are exact, thirds and fifteenths, which F(4) has, are not.
     return {name: Bound(growth[m], integers=m == 2) for name, m, growth in sides}
 
 
 def rank(call: ConvCall) -> float:
-    """Time relative to a plain sum at full speed, for y, dx and dw of a single image.
+    """Time relative to a plain sum at full speed, for y, dx and dw of one of a few images.
 
     Neither the batch nor threads are looked at: the sums are added up in another order than the
     other implementations', and a sample must not depend on its batch.
     """
     fast = _config.get_precision() == "fast"
     sides = (
-        (_side(fast, call.out[2:]), call.out[2:]),
-        (_side(fast, call.x[2:]), call.x[2:]),
-        (_side(True, call.out[2:]), call.out[2:]),
+        (_side(fast, call.out[2:], call.dilation), call.out[2:]),
+        (_side(fast, call.x[2:], call.dilation), call.x[2:]),
+        (_side(True, call.out[2:], call.dilation), call.out[2:]),
     )
     itemsize = np.dtype(call.dtype).itemsize
     lanes = _LANES // itemsize
     channels, filters = call.w[1], call.w[0] // call.groups
     seconds = 0.0
     for m, size in sides:
-        products = _tiles(m, size) * (m + 2) ** 2
+        products = _tiles(m, size, call.dilation) * (m + 2) ** 2
         padded = -(-channels // lanes) * lanes + -(-filters // lanes) * lanes
-        moved = products * padded + (m + 2) ** 2 * channels * filters  # V, M and U
+        moved = products * padded + (m + 2) ** 2 * channels * filters / _BATCH  # V, M and U
+        if call.dilation[1] > 1:
+            moved += _STEPPED * (math.prod(call.x[2:]) + math.prod(call.out[2:])) * padded / 2
         seconds += products * channels * filters * 2 / _FLOPS + moved * 4 / _BYTES
     plain = 3 * call.flops / call.x[0] / call.groups / _FLOPS
     return seconds / plain
