@@ -19,7 +19,9 @@ def draw(report: dict[str, Any], path: Path) -> None:
     peers = [n for n, i in report["libraries"].items() if n != "fastnn" and "error" not in i]
     bars = [r for r in rows if "ms" in r["times"].get("fastnn", {}) and peers
             and "ms" in r["times"].get(peers[0], {})]  # fmt: skip
-    height = max(6.0, 1.5 + 0.13 * len(bars) / 2)
+    bars = [r for r in bars if r["what"] not in ("dx", "dw")]  # both are in backward
+    most = max([sum(r["dtype"] == d for r in bars) for d in ("float32", "float64")])
+    height = max(6.0, 1.5 + 0.15 * most)
     figure = Figure((15, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))

@@ -9,47 +9,27 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import plot
 from fastnn._cli import table
-from fastnn._cli.extras import need
-from fastnn._cli.files import replacing
 from fastnn._cli.measure import Row
 from fastnn._cli.training import Epoch
 from fastnn._cli.workload import DIRECTIONS
+from fastnn.errors import OptionError
+from fastnn.plot import BLUE, GREY, ORANGE
 
 Array = np.ndarray[Any, Any]
-
-BLUE, ORANGE, GREY = "#2166ac", "#d9731a", "#8a8a8a"
-STYLE = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.axisbelow": True,
-    "axes.titlesize": 11,
-    "figure.constrained_layout.use": True,
-    "figure.titlesize": 13,
-    "font.size": 10,
-    "grid.color": "#e4e4e4",
-    "legend.frameon": False,
-    "savefig.dpi": 150,
-}
 
 
 @contextmanager
 def figure(target: Path, **options: Any) -> Iterator[tuple[Any, Any]]:
-    """Figure and axes as from `matplotlib.pyplot.subplots`, written to `target` at the end.
-
-    Drawn by Agg without pyplot's state, so that neither a display nor a user's figures matter.
-    """
-    matplotlib = need("matplotlib", "matplotlib", "demo")
-    figures = need("matplotlib.figure", "matplotlib", "demo")
-    agg = need("matplotlib.backends.backend_agg", "matplotlib", "demo")
-    size = options.pop("figsize")
-    with matplotlib.rc_context(STYLE):
-        drawn = figures.Figure(figsize=size)
-        agg.FigureCanvasAgg(drawn)
-        yield drawn, drawn.subplots(**options)
-        with replacing(target) as temporary:
-            drawn.savefig(temporary)
+    """Figure and axes of `plot.figure`, written to `target` at the end."""
+    with plot.styled():
+        drawn, axes = plot.figure(**options)
+        yield drawn, axes
+        try:
+            plot.save(drawn, target)
+        except OSError as error:
+            raise OptionError(f"{target} cannot be written: {error.strerror or error}") from error
 
 
 def learning_curves(history: Sequence[Epoch], goal: float, target: Path) -> None:
@@ -81,19 +61,8 @@ def learning_curves(history: Sequence[Epoch], goal: float, target: Path) -> None
 
 def filters(weights: Array, target: Path) -> None:
     """The 3x3 filters of the first layer, on one scale of colours."""
-    columns = 8
-    rows = -(-len(weights) // columns)
-    limit = float(np.abs(weights).max())
-    with figure(target, nrows=rows, ncols=columns, figsize=(8.4, 0.6 + 0.95 * rows)) as (
-        drawn,
-        axes,
-    ):
-        drawn.suptitle(f"The {len(weights)} filters of the first layer after training")
-        for axis in axes.flat:
-            axis.axis("off")
-        for axis, weight in zip(axes.flat, weights, strict=False):
-            image = axis.imshow(weight[0], cmap="RdBu_r", vmin=-limit, vmax=limit)
-        drawn.colorbar(image, ax=axes, label="weight", shrink=0.9, aspect=14)
+    title = f"The {len(weights)} filters of the first layer after training"
+    plot.save(plot.filters(weights, columns=8, title=title), target)
 
 
 def confusion(scores: Array, labels: Array, x: Array, target: Path) -> None:
@@ -101,33 +70,20 @@ def confusion(scores: Array, labels: Array, x: Array, target: Path) -> None:
     read = scores.argmax(axis=1)
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (labels, read), 1)
+    wrong = np.flatnonzero(read != labels)
     with figure(target, ncols=2, figsize=(9.5, 4.6)) as (drawn, (left, right)):
-        wrong = np.flatnonzero(read != labels)
         drawn.suptitle(f"{len(labels)} held-out digits, {len(wrong)} misread")
-        left.imshow(np.where(counts > 0, counts, np.nan), cmap="Blues", vmin=0, vmax=counts.max())
-        for (row, column), count in np.ndenumerate(counts):
-            if count:
-                left.text(column, row, count, ha="center", va="center", fontsize=9,
-                          color="white" if row == column else ORANGE)  # fmt: skip
-        left.set(xlabel="read as", ylabel="digit", xticks=range(10), yticks=range(10))
-        left.set_title("How often which digit was read as which")
-        left.grid(visible=False)
-        _mosaic(right, [(x[i, 0], f"{labels[i]} as {read[i]}") for i in wrong[:9]])
+        title = "How often which digit was read as which"
+        plot.confusion_matrix(counts, title=title, ax=left)
+        left.set(xlabel="read as", ylabel="digit")
+        if not len(wrong):
+            right.set_title("None is misread")
+            right.axis("off")
+            return
+        shown = wrong[:9]
+        captions = [f"{labels[i]} as {read[i]}" for i in shown]
         first = "The" if len(wrong) <= 9 else "Nine of the"
-        right.set_title(f"{first} misread ones" if len(wrong) else "None is misread")
-
-
-def _mosaic(axis: Any, tiles: Sequence[tuple[Array, str]]) -> None:
-    """Images with captions below them, in a square grid on one axis."""
-    axis.axis("off")
-    side = max(2, int(np.ceil(np.sqrt(len(tiles)))))
-    for number, (image, text) in enumerate(tiles):
-        row, column = divmod(number, side)
-        axis.imshow(
-            image, cmap="gray_r", extent=(column + 0.12, column + 0.88, row + 0.80, row + 0.04)
-        )
-        axis.text(column + 0.5, row + 0.90, text, ha="center", va="center", fontsize=9)
-    axis.set(xlim=(0, side), ylim=(side, 0), aspect="equal")
+        plot.tiles(-x[shown], columns=3, captions=captions, title=f"{first} misread ones", ax=right)
 
 
 def speedups(rows: Sequence[Row], note: str, target: Path) -> None:

@@ -6,7 +6,7 @@ imported when the first picture is drawn, is touched: no ``pyplot``, no current 
 """
 
 from fastnn.plot._curves import compare, fits, learning_curves
-from fastnn.plot._figure import BLUE, GREY, ORANGE, figure, save
+from fastnn.plot._figure import BLUE, GREY, ORANGE, figure, save, styled
 from fastnn.plot._images import confusion_matrix, filters, reconstructions, tiles
 from fastnn.plot._regions import decision_regions
 from fastnn.plot._statistics import histograms, violins
@@ -25,6 +25,7 @@ __all__ = [
     "learning_curves",
     "reconstructions",
     "save",
+    "styled",
     "tiles",
     "violins",
 ]

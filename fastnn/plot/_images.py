@@ -141,8 +141,11 @@ def _each(stack: Array, signed: bool) -> Array:
 
 
 def _size(high: int, wide: int, label: str | None) -> tuple[float, float]:
-    """Inches for a canvas: 8 wide at most, its own proportions, room for title and bar."""
-    width = min(8.0, max(3.0, wide / 24))
+    """Inches for a canvas: 8 wide at most, its own proportions, room for title and bar.
+
+    A narrower picture has no room for its title beside the bar.
+    """
+    width = min(8.0, max(5.4, wide / 24))
     height = min(10.0, max(1.0, width * high / wide)) + 0.45
     return width + (0.9 if label is not None else 0.0), height
 
