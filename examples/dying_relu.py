@@ -83,15 +83,18 @@ def fit(task: Task) -> tuple[layers.Sequential, Outcome, tuple[Array, Array]]:
     """Draw data and a net, and train it.
 
     A ReLU net that gives the same for every point has a layer that is dead on all of them, so no
-    gradient reaches the layers before it and it stays dead: training it would change nothing but
-    the constant. Only the others are trained. A leaky net is always trained.
+    gradient reaches it nor the layers before it and it stays dead: training could change nothing
+    but the constant, which is set to the best one here. Only the others are trained. A leaky net
+    is always trained.
     """
     key = (list(TARGETS).index(task.target), list(ACTIVATIONS).index(task.activation), task.number)
     rng = np.random.default_rng([task.seed, *key])
     x, y = points(task.target, rng)
     model = network(task.activation, rng)
     born = inspect.is_constant(model, x, tolerance=FLAT)
-    if not (task.activation == "ReLU" and inspect.is_constant(model, x, tolerance=0.0)):
+    if task.activation == "ReLU" and inspect.is_constant(model, x, tolerance=0.0):
+        model.params[f"{2 * DEPTH - 2}.bias"][...] += np.mean(y - model(x, save=False))
+    else:
         trainer = Trainer(model, layers.MSELoss(), optim.Adam(model, RATE), rng=rng)
         trainer.fit((x, y), epochs=task.epochs, batch_size=BATCH, progress=False)
     dead = inspect.is_constant(model, x, tolerance=FLAT)
