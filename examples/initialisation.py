@@ -122,12 +122,12 @@ def _draw(
     example: Example, before: dict[str, dict[str, Array]], after: dict[str, dict[str, Array]]
 ) -> None:
     """Violins of activations over violins of gradients, a column for each scheme."""
-    groups = {
-        **{f"{kind}": [t for t in SCHEMES if t.startswith(f"{kind},")]
-           for kind in ("tanh", "sigmoid", "relu")},
-    }  # fmt: skip
-    for kind, titles in groups.items():
-        drawn, axes = plot.figure(2, len(titles), figsize=(3.3 * len(titles), 6), squeeze=False)
+    for kind in ("tanh", "sigmoid", "relu"):
+        titles = [title for title in SCHEMES if title.startswith(f"{kind},")]
+        drawn, axes = plot.figure(
+            2, len(titles), figsize=(3.3 * len(titles), 6), squeeze=False,
+            sharey="row" if kind == "relu" else False,
+        )  # fmt: skip
         for column, title in enumerate(titles):
             plot.violins(
                 before[title], every=20, ylabel="activation before training", title=title,
