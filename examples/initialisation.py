@@ -148,7 +148,7 @@ def wide(example: Example) -> None:
         "Glorot uniform": init.glorot_uniform,
     }
     start = example.rng(3).normal(0, np.sqrt(0.5), (1, sizes[0])).astype(np.float32)
-    for title, scheme in schemes.items():
+    for title, scheme in example.progress(schemes.items(), "wide net"):
         rng, x, found = example.rng(4), start, {}
         for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes), start=1):
             w = scheme(np.empty((outputs, inputs), np.float32), rng=rng)
