@@ -83,13 +83,28 @@ def compare(
             _references.clear()
         _references[key] = _reference(op, arguments, dy)
     want, scale = _references[key]
-    bitwise = kind == "integer" and op.exact
-    limit = 0.0 if bitwise else bound(op, call)
+    return held(op, impl, call, got, want, scale, bitwise=kind == "integer" and op.exact)
+
+
+def held(
+    op: Op[..., Any, Any],
+    impl: Impl,
+    call: Any,
+    got: Results,
+    want: Results,
+    scale: Results,
+    *,
+    bitwise: bool,
+    slack: float = 1.0,
+) -> Comparison:
+    """How far `got` is from `want`, in units of `slack` times the bound relative to `scale`."""
+    plain = slack * bound(op, call)
+    limit = 0.0 if bitwise else plain
     own = impl.bounds(call)
     forward = relative = 0.0
     names = op.outputs or ("y",)
     for name, y, exact, size in zip(names, got.outputs, want.outputs, scale.outputs, strict=True):
-        units, error = _distance(y, exact, *_allowed(own.get(name), size, limit, bound(op, call)))
+        units, error = _distance(y, exact, *_allowed(own.get(name), size, limit, plain))
         forward, relative = max(forward, units), max(relative, error)
     pairs = [(got.updated[k], v, np.abs(v).max()) for k, v in want.updated.items()]
     for updated, exact, top in pairs:
@@ -100,7 +115,7 @@ def compare(
         if gradient is None or exact is None:
             backward = max(backward, 0.0 if gradient is exact else np.inf)
         else:
-            size, most = _allowed(own.get(name), scale.grads[name], limit, bound(op, call))
+            size, most = _allowed(own.get(name), scale.grads[name], limit, plain)
             units, error = _distance(gradient, exact, size, 2 * most)
             backward, relative = max(backward, units), max(relative, error)
     return Comparison(None, forward, backward, relative, max(forward, backward) <= 1)
@@ -115,9 +130,9 @@ def _reference(
     op: Op[..., Any, Any], arguments: Mapping[str, Any], dy: Any
 ) -> tuple[Results, Results]:
     """What naive says in float64, and the sums of magnitudes behind it."""
-    wide = {k: _wide(v) for k, v in arguments.items()}
-    want = run(op, op.impl("naive"), wide, _wide(dy))
-    return want, _magnitudes(op, wide, dy, want)
+    widened = {k: wide(v) for k, v in arguments.items()}
+    want = run(op, op.impl("naive"), widened, wide(dy))
+    return want, magnitudes(op, widened, dy, want)
 
 
 def bound(op: Op[..., Any, Any], call: Any) -> float:
@@ -133,10 +148,10 @@ def _allowed(own: Bound | None, scale: Array, limit: float, plain: float) -> tup
     return _top(scale, 0.0), own.growth * plain
 
 
-def _wide(value: Any) -> Any:
+def wide(value: Any) -> Any:
     """Float arrays as float64: the naive code on them is as good as exact."""
     if isinstance(value, tuple) and any(isinstance(v, np.ndarray) for v in value):
-        return tuple(_wide(v) for v in value)
+        return tuple(wide(v) for v in value)
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         return value.astype(np.float64)
     return value
@@ -147,19 +162,19 @@ def _map(dy: Any, function: Any) -> Any:
     return tuple(function(d) for d in dy) if isinstance(dy, tuple) else function(dy)
 
 
-def _magnitudes(op: Op[..., Any, Any], wide: dict[str, Any], dy: Any, want: Results) -> Results:
+def magnitudes(op: Op[..., Any, Any], exact: Mapping[str, Any], dy: Any, want: Results) -> Results:
     """Sums of magnitudes: the same operation on absolute values, for sums and products.
 
     Where the operation is no such sum, the largest entry of a result or of dy stands for it.
     """
-    up = _map(_wide(dy), np.abs)
+    up = _map(wide(dy), np.abs)
     if not op.exact:
         top = max(float(d.max(initial=0.0)) for d in (up if isinstance(up, tuple) else (up,)))
         grads = {k: None if g is None else _top(g, top) for k, g in want.grads.items()}
         return Results(tuple(_top(y, 0.0) for y in want.outputs), grads, {})
     naive = op.impl("naive")
-    absolute = {k: _absolute(v) for k, v in wide.items()}
-    products, winners = run(op, naive, absolute, up), run(op, naive, wide, up)
+    absolute = {k: _absolute(v) for k, v in exact.items()}
+    products, winners = run(op, naive, absolute, up), run(op, naive, exact, up)
     joined = {
         k: None if g is None else np.maximum(np.abs(g), np.abs(winners.grads[k]))
         for k, g in products.grads.items()

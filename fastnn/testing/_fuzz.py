@@ -17,7 +17,7 @@ from fastnn._cases import Case
 from fastnn._check import Array
 from fastnn.dispatch import Op, every, unavailable
 from fastnn.errors import FastnnError
-from fastnn.testing._compare import Results, _distance, _magnitudes, _wide, bound, run
+from fastnn.testing._compare import held, magnitudes, run, wide
 from fastnn.testing._draw import Data, draw, draw_dy
 from fastnn.testing._layouts import LAYOUTS, layout
 
@@ -197,35 +197,22 @@ def _differences(t: Trial, call: Any) -> str | None:
     if not finite or call.empty or not hasattr(call, "dtype"):
         return None  # spread of NaN is held by tests of each operation
     dy = draw_dy(t.op, call, kind=t.kind)
-    exact = {k: _wide(v) for k, v in plain.items()}
-    want = run(t.op, t.op.impl("naive"), exact, _wide(dy))
-    scale = _magnitudes(t.op, exact, dy, want)
+    exact = {k: wide(v) for k, v in plain.items()}
+    want = run(t.op, t.op.impl("naive"), exact, wide(dy))
+    scale = magnitudes(t.op, exact, dy, want)
     if not t.op.exact:  # a difference of large numbers is as far off as these, which are near 1
         scale = scale._replace(outputs=tuple(np.maximum(s, 1.0) for s in scale.outputs))
-    limit = 0.0 if t.kind == "integer" and t.op.exact else SLACK * bound(t.op, call)
+    bitwise = t.kind == "integer" and t.op.exact
     for name in ("naive", *t.op.impls[:-1]):
         impl = t.op.impl(name)
         if impl.supports(call) is not None:
             continue
-        wrong = _first_difference(run(t.op, impl, arguments, dy), want, scale, limit)
-        if wrong is not None:
+        got = run(t.op, impl, arguments, dy)
+        found = held(t.op, impl, call, got, want, scale, bitwise=bitwise, slack=SLACK)
+        if not found.passed:
             # Where naive itself overflows or cancels, there is nothing to hold the others against.
-            return None if name == "naive" else f"{name}: {wrong}"
-    return None
-
-
-def _first_difference(got: Results, want: Results, scale: Results, limit: float) -> str | None:
-    """The first result or gradient that is beyond the bound."""
-    for y, right, size in zip(got.outputs, want.outputs, scale.outputs, strict=True):
-        if _distance(y, right, size, limit)[0] > 1:
-            return "a result differs from naive"
-    for name, right in want.grads.items():
-        gradient = got.grads[name]
-        if (gradient is None) != (right is None):
-            return f"d{name} is there or not, unlike naive's"
-        if right is not None and gradient is not None:
-            if _distance(gradient, right, scale.grads[name], 2 * limit)[0] > 1:
-                return f"d{name} differs from naive"
+            where = "a result" if found.forward > 1 else "a gradient"
+            return None if name == "naive" else f"{name}: {where} differs from naive"
     return None
 
 

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastnn import _check
+from fastnn import _check, optim
 from fastnn.dispatch import Op
 from fastnn.errors import OptionError, ShapeError, StateError
 from fastnn.layers import Layer
 from fastnn.layers.base import Array, RandomSource, generator
-from fastnn.train import _clip, _data
+from fastnn.train import _data
 from fastnn.train._callbacks import Callback
 from fastnn.train._data import Data
 from fastnn.train._history import History
@@ -139,9 +139,9 @@ class Trainer:
 
     def _update(self) -> None:
         if self.clip_value is not None:
-            _clip.clip_value(self._gradients, self.clip_value)
+            optim.clip_grad_value(self.model, self.clip_value)
         if self.clip_norm is not None:
-            _clip.clip_norm(self._gradients, self.clip_norm)
+            optim.clip_grad_norm(self.model, self.clip_norm)
         self.optimizer.step()
 
     # -- training --------------------------------------------------------------------------------

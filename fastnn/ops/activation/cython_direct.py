@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn._ext import _activation
+from fastnn._memory import empty
 from fastnn.ops.activation.spec import ActivationCall, Array
 
 
 def forward(call: ActivationCall, x: Array, *, out: Array | None, save: bool) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
+    y = empty(call.out, call.dtype) if out is None else out
     _activation.pointwise_forward(call.function, call.parameters, x, y)
     return y, call.saved(x, y)
 
@@ -21,6 +20,6 @@ def backward(
 ) -> tuple[Array | None, ...]:
     if "x" not in needs:
         return (None,)
-    dx = np.empty(call.x, call.dtype)
+    dx = empty(call.x, call.dtype)
     _activation.pointwise_backward(call.function, call.parameters, saved, dy, dx)
     return (dx,)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn._ext import _pool
+from fastnn._memory import empty
 from fastnn.ops.avgpool.cython_direct import average_backward, average_forward
 from fastnn.ops.avgpool.spec import Array, WindowCall
 
 
 def _max_forward(call: WindowCall, x: Array, *, out: Array | None, save: bool) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
-    winners = np.empty(call.out, np.int64) if save else None
+    y = empty(call.out, call.dtype) if out is None else out
+    winners = empty(call.out, "int64") if save else None
     _pool.window_max(call, x, y, winners)
     return y, winners
 
@@ -23,7 +22,7 @@ def _max_backward(
 ) -> tuple[Array | None, ...]:
     if "x" not in needs:
         return (None,)
-    dx = np.empty(call.x, call.dtype)
+    dx = empty(call.x, call.dtype)
     _pool.scatter(call.x[0] * call.x[1], dy, saved, dx, True)
     return (dx,)
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn._ext import _pool
+from fastnn._memory import empty
 from fastnn.ops.avgpool.spec import Array, WindowCall
 
 
 def average_forward(
     call: WindowCall, x: Array, *, out: Array | None, save: bool
 ) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
+    y = empty(call.out, call.dtype) if out is None else out
     _pool.avg_forward(call, x, y)
     return y, None
 
@@ -23,7 +22,7 @@ def average_backward(
 ) -> tuple[Array | None, ...]:
     if "x" not in needs:
         return (None,)
-    dx = np.empty(call.x, call.dtype)
+    dx = empty(call.x, call.dtype)
     _pool.avg_backward(call, dy, dx)
     return (dx,)
 

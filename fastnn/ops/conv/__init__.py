@@ -364,9 +364,13 @@ conv2d = Op(
     returns=Array,
     grads=ConvGrads,
     impls=[
-        "cython:depthwise", "cython:winograd", "cython:direct", "cython:im2col", "numba:direct",
+        "cython:depthwise",
+        "cython:winograd",
+        "cython:direct",
+        "cython:im2col",
+        "numba:direct",
         "naive",
-    ],  # fmt: skip
+    ],
     cases=spec.conv2d_cases,
     errors=spec.conv2d_errors,
     terms=spec.terms,

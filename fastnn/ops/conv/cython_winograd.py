@@ -14,6 +14,7 @@ import numpy as np
 
 from fastnn import _config
 from fastnn._ext import _conv
+from fastnn._memory import empty
 from fastnn.dispatch import Bound
 from fastnn.ops.conv.spec import Array, ConvCall
 
@@ -48,7 +49,7 @@ def conv2d_forward(
     call: ConvCall, x: Array, w: Array, b: Array | None, *, out: Array | None, save: bool
 ) -> tuple[Array, Any]:
     fast = _config.get_precision() == "fast"
-    y = np.empty(call.out, call.dtype) if out is None else out
+    y = empty(call.out, call.dtype) if out is None else out
     _conv.winograd_forward(call, _side(fast, call.out[2:]), x, w, b, y)
     return y, (x, w, fast)
 
@@ -59,13 +60,13 @@ def conv2d_backward(
     x, w, fast = saved
     dx = dw = db = None
     if "x" in needs:
-        dx = np.empty(call.x, call.dtype)
+        dx = empty(call.x, call.dtype)
         _conv.winograd_image(call, _side(fast, call.x[2:]), w, dy, None, dx)
     if "w" in needs:
-        dw = np.empty(call.w, call.dtype)
+        dw = empty(call.w, call.dtype)
         _conv.winograd_filters(call, _side(True, call.out[2:]), x, dy, dw)
     if call.bias and "b" in needs:
-        db = np.empty(call.w[0], call.dtype)
+        db = empty(call.w[0], call.dtype)
         _conv.bias(dy, db)
     return dx, dw, db
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from fastnn._memory import empty
 from fastnn.ops.conv.spec import Array, ConvCall
 
 Pair = tuple[Callable[..., tuple[Array, Any]], Callable[..., tuple[Array | None, ...]]]
@@ -30,7 +29,7 @@ class Steps(NamedTuple):
 def _bias(steps: Steps, call: Any, dy: Array, needs: tuple[str, ...]) -> Array | None:
     if not (call.bias and "b" in needs):
         return None
-    db = np.empty(dy.shape[1], call.dtype)
+    db = empty(dy.shape[1], call.dtype)
     steps.bias(dy, db)
     return db
 
@@ -41,7 +40,7 @@ def convolution(steps: Steps) -> Pair:
     def forward(
         call: ConvCall, x: Array, w: Array, b: Array | None, *, out: Array | None, save: bool
     ) -> tuple[Array, Any]:
-        y = np.empty(call.out, call.dtype) if out is None else out
+        y = empty(call.out, call.dtype) if out is None else out
         steps.forward(call, x, w, b, y)
         return y, (x, w)
 
@@ -49,8 +48,8 @@ def convolution(steps: Steps) -> Pair:
         call: ConvCall, saved: Any, dy: Array, needs: tuple[str, ...]
     ) -> tuple[Array | None, ...]:
         x, w = saved
-        dx = np.empty(call.x, call.dtype) if "x" in needs else None
-        dw = np.empty(call.w, call.dtype) if "w" in needs else None
+        dx = empty(call.x, call.dtype) if "x" in needs else None
+        dw = empty(call.w, call.dtype) if "w" in needs else None
         if dx is not None:
             steps.image(call, w, dy, None, dx)
         if dw is not None:
@@ -66,7 +65,7 @@ def transposed(steps: Steps) -> Pair:
     def forward(
         call: Any, x: Array, w: Array, b: Array | None, *, out: Array | None, save: bool
     ) -> tuple[Array, Any]:
-        y = np.empty(call.out, call.dtype) if out is None else out
+        y = empty(call.out, call.dtype) if out is None else out
         steps.image(call.conv, w, x, b, y)
         return y, (x, w)
 
@@ -75,8 +74,8 @@ def transposed(steps: Steps) -> Pair:
     ) -> tuple[Array | None, ...]:
         x, w = saved
         conv = call.conv
-        dx = np.empty(call.x, call.dtype) if "x" in needs else None
-        dw = np.empty(call.w, call.dtype) if "w" in needs else None
+        dx = empty(call.x, call.dtype) if "x" in needs else None
+        dw = empty(call.w, call.dtype) if "w" in needs else None
         if dx is not None:
             steps.forward(conv, dy, w, None, dx)
         if dw is not None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn._ext import _linear
+from fastnn._memory import empty
 from fastnn.ops.dense.spec import Array, LinearCall
 
 
 def linear_forward(
     call: LinearCall, x: Array, w: Array, b: Array | None, *, out: Array | None, save: bool
 ) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
+    y = empty(call.out, call.dtype) if out is None else out
     _linear.gemm(x.reshape(-1, call.w[1]), w.T, b, y.reshape(-1, call.w[0]))
     return y, (x, w)
 
@@ -23,9 +22,9 @@ def linear_backward(
 ) -> tuple[Array | None, ...]:
     x, w = saved
     dy = dy.reshape(-1, call.w[0])
-    dx = np.empty(call.x, call.dtype) if "x" in needs else None
-    dw = np.empty(call.w, call.dtype) if "w" in needs else None
-    db = np.empty(call.w[0], call.dtype) if call.bias and "b" in needs else None
+    dx = empty(call.x, call.dtype) if "x" in needs else None
+    dw = empty(call.w, call.dtype) if "w" in needs else None
+    db = empty(call.w[0], call.dtype) if call.bias and "b" in needs else None
     if dx is not None:
         _linear.gemm(dy, w, None, dx.reshape(-1, call.w[1]))
     if dw is not None:

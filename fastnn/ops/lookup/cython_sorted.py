@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn._ext import _embedding
+from fastnn._memory import empty
 from fastnn.ops.lookup.spec import Array, EmbeddingCall
 
 
 def embedding_forward(
     call: EmbeddingCall, indices: Array, w: Array, *, out: Array | None, save: bool
 ) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
+    y = empty(call.out, call.dtype) if out is None else out
     _embedding.forward(indices, w, y)
     return y, indices
 
@@ -23,6 +22,6 @@ def embedding_backward(
 ) -> tuple[Array | None, ...]:
     if "w" not in needs:
         return (None,)
-    dw = np.empty(call.w, call.dtype)
+    dw = empty(call.w, call.dtype)
     _embedding.backward(indices, dy, call.padding_idx, dw)
     return (dw,)

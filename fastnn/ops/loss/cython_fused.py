@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._ext import _loss
+from fastnn._memory import empty
 from fastnn.ops.loss.spec import (
     Array,
     LossCall,
@@ -81,6 +82,6 @@ def multi_margin_loss_backward(
     if "x" not in needs:
         return (None,)
     given, scale = saved
-    dx = np.empty(call.x, call.dtype)
+    dx = empty(call.x, call.dtype)
     _loss.multi_margin(*given, None, scale.gradients(call, dy), dx)
     return (dx,)

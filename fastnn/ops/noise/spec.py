@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn._cases import Bad, Case, case, shape
+from fastnn._memory import empty
 from fastnn.errors import DtypeError, OptionError
 from fastnn.ops.activation.spec import errors as common_errors
 
@@ -74,12 +75,12 @@ def passes(apply: Apply) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def forward(
         call: DropoutCall, x: Array, key: Array | None, *, out: Array | None, save: bool
     ) -> tuple[Array, Any]:
-        return apply(call, key, x, np.empty(call.out, call.dtype) if out is None else out), key
+        return apply(call, key, x, empty(call.out, call.dtype) if out is None else out), key
 
     def backward(
         call: DropoutCall, saved: Any, dy: Array, needs: tuple[str, ...]
     ) -> tuple[Array | None, ...]:
-        return (apply(call, saved, dy, np.empty(call.x, call.dtype)) if "x" in needs else None,)
+        return (apply(call, saved, dy, empty(call.x, call.dtype)) if "x" in needs else None,)
 
     return forward, backward
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from fastnn._check import Array
+from fastnn._memory import empty
 from fastnn.ops.conv.steps import Pair
 from fastnn.ops.patches.spec import UnfoldCall
 
@@ -16,7 +15,7 @@ def moves(there: Callable[..., None], back: Callable[..., None]) -> Pair:
     """Forward runs `there` and backward `back`, both (call, from, to)."""
 
     def forward(call: UnfoldCall, x: Array, *, out: Array | None, save: bool) -> tuple[Array, Any]:
-        y = np.empty(call.out, call.dtype) if out is None else out
+        y = empty(call.out, call.dtype) if out is None else out
         there(call, x, y)
         return y, None
 
@@ -25,7 +24,7 @@ def moves(there: Callable[..., None], back: Callable[..., None]) -> Pair:
     ) -> tuple[Array | None, ...]:
         if "x" not in needs:
             return (None,)
-        dx = np.empty(call.columns if call.back else call.image, call.dtype)
+        dx = empty(call.columns if call.back else call.image, call.dtype)
         back(call, dy, dx)
         return (dx,)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn._ext import _loss
+from fastnn._memory import empty
 from fastnn.ops.loss.reduction import finish
 from fastnn.ops.pointwise_loss.spec import KINDS, Array, PointCall
 
@@ -23,7 +22,7 @@ def forward(
 ) -> tuple[Array, Any]:
     given = (KINDS.index(call.kind), call.delta, x, target, w, pos_weight)
     if call.reduction == "none":
-        y = np.empty(call.out, call.dtype) if out is None else out
+        y = empty(call.out, call.dtype) if out is None else out
         _loss.pointloss_forward(*given, y)
     else:
         y = finish(call, _loss.pointloss_forward(*given, None), call.divisor, out)
@@ -33,8 +32,8 @@ def forward(
 def backward(
     call: PointCall, saved: Any, dy: Array, needs: tuple[str, ...]
 ) -> tuple[Array | None, ...]:
-    dx = np.empty(call.x, call.dtype) if "x" in needs else None
-    dt = np.empty(call.x, call.dtype) if "target" in needs else None
+    dx = empty(call.x, call.dtype) if "x" in needs else None
+    dt = empty(call.x, call.dtype) if "target" in needs else None
     if dx is not None or dt is not None:
         each = dy if call.reduction == "none" else None
         scale = 1.0 if each is not None else float(dy) / call.divisor

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn._ext import _pool
+from fastnn._memory import empty
 from fastnn.ops.pool.spec import Array, PoolCall, UnpoolCall
 
 
 def _max_forward(call: PoolCall, x: Array, *, out: Array | None, save: bool) -> tuple[Array, Any]:
-    y = np.empty(call.y, call.dtype) if out is None else out
-    offset = np.empty(call.y, call.offset_dtype) if save else None
+    y = empty(call.y, call.dtype) if out is None else out
+    offset = empty(call.y, call.offset_dtype) if save else None
     _pool.max_forward(call, x, y, offset, None)
     return y, offset
 
 
 def _indices_forward(call: PoolCall, x: Array, *, out: None, save: bool) -> tuple[Any, Any]:
-    y, indices = np.empty(call.y, call.dtype), np.empty(call.y, np.int64)
-    offset = np.empty(call.y, call.offset_dtype) if save else None
+    y, indices = empty(call.y, call.dtype), empty(call.y, "int64")
+    offset = empty(call.y, call.offset_dtype) if save else None
     _pool.max_forward(call, x, y, offset, indices)
     return (y, indices), offset
 
@@ -29,7 +28,7 @@ def _max_backward(
 ) -> tuple[Array | None, ...]:
     if "x" not in needs:
         return (None,)
-    dx = np.empty(call.x, call.dtype)
+    dx = empty(call.x, call.dtype)
     _pool.max_backward(call, saved, dy, dx)
     return (dx,)
 
@@ -37,7 +36,7 @@ def _max_backward(
 def max_unpool2d_forward(
     call: UnpoolCall, x: Array, indices: Array, *, out: Array | None, save: bool
 ) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
+    y = empty(call.out, call.dtype) if out is None else out
     _pool.scatter(call.x[0] * call.x[1], x, indices, y, False)
     return y, indices
 
@@ -47,7 +46,7 @@ def max_unpool2d_backward(
 ) -> tuple[Array | None, ...]:
     if "x" not in needs:
         return (None,)
-    dx = np.empty(call.x, call.dtype)
+    dx = empty(call.x, call.dtype)
     _pool.gather(call.x[0] * call.x[1], dy, saved, dx)
     return (dx,)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastnn._memory import empty
 from fastnn.ops.recurrent.spec import Array, RecurrentCall, given, time_major
 
 
@@ -53,10 +54,10 @@ def run_forward(
     assert given_x is not None and w_ih is not None and w_hh is not None
     x = time_major(call, given_x)
     steps, batch, _, size = call.sizes
-    y = np.empty((steps, batch, size), call.dtype)
-    states = [np.empty((batch, size), call.dtype) for _ in start]
+    y = empty((steps, batch, size), call.dtype)
+    states = [empty((batch, size), call.dtype) for _ in start]
     width = -(-size // padding) * padding
-    tape = np.empty((steps, batch, TAPE[call.cell], width), call.dtype) if save else None
+    tape = empty((steps, batch, TAPE[call.cell], width), call.dtype) if save else None
     weights = (x, w_ih, w_hh, b_ih, b_hh)
     h, c = (*states, None)[:2]
     h0, c0 = (*start, None)[:2]
@@ -77,9 +78,9 @@ def run_backward(
     found: dict[str, Array] = {}
     if wanted:
         steps, batch, _, size = call.sizes
-        dg = np.empty((steps, batch, GRADIENTS[call.cell] * size), call.dtype)
-        rh = np.empty(saved.y.shape, call.dtype) if call.cell == "gru_classic" else None
-        ds = [np.empty((batch, size), call.dtype) for _ in saved.start]
+        dg = empty((steps, batch, GRADIENTS[call.cell] * size), call.dtype)
+        rh = empty(saved.y.shape, call.dtype) if call.cell == "gru_classic" else None
+        ds = [empty((batch, size), call.dtype) for _ in saved.start]
         dy = None if dys[0] is None else time_major(call, dys[0])
         dh, dc = (*dys[1:], None)[:2]
         dh0, dc0 = (*ds, None)[:2]

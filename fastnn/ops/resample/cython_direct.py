@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn._ext import _resample
+from fastnn._memory import empty
 from fastnn.ops.resample.spec import (
     PAD_MODES,
     Array,
@@ -20,7 +19,7 @@ from fastnn.ops.resample.spec import (
 def interpolate_forward(
     call: ResampleCall, x: Array, *, out: Array | None, save: bool
 ) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
+    y = empty(call.out, call.dtype) if out is None else out
     found = sources(call)
     _resample.resample_forward(call, found, x, y)
     return y, found
@@ -31,13 +30,13 @@ def interpolate_backward(
 ) -> tuple[Array | None, ...]:
     if "x" not in needs:
         return (None,)
-    dx = np.empty(call.x, call.dtype)
+    dx = empty(call.x, call.dtype)
     _resample.resample_backward(call, saved, dy, dx)
     return (dx,)
 
 
 def pad_forward(call: PadCall, x: Array, *, out: Array | None, save: bool) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
+    y = empty(call.out, call.dtype) if out is None else out
     mode = PAD_MODES.index(call.mode)
     _resample.pad_forward(merged_axes(call), mode, call.value, x, y)
     return y, None
@@ -48,6 +47,6 @@ def pad_backward(
 ) -> tuple[Array | None, ...]:
     if "x" not in needs:
         return (None,)
-    dx = np.empty(call.x, call.dtype)
+    dx = empty(call.x, call.dtype)
     _resample.pad_backward(merged_axes(call), PAD_MODES.index(call.mode), dy, dx)
     return (dx,)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._ext import _rownorm
+from fastnn._memory import empty
 from fastnn.ops.rownorm.spec import Array, RowCall, affine_maps, grads
 
 
@@ -19,7 +20,7 @@ def layer_norm_forward(
     out: Array | None,
     save: bool,
 ) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
+    y = empty(call.out, call.dtype) if out is None else out
     scale, shift = affine_maps(call, w, b)
     mean = np.empty(call.rows) if save else None
     inverse = np.empty(call.rows) if save else None
@@ -30,9 +31,9 @@ def layer_norm_forward(
 def layer_norm_backward(
     call: RowCall, saved: Any, dy: Array, needs: tuple[str, ...]
 ) -> tuple[Array | None, ...]:
-    dx = np.empty(call.x, call.dtype) if "x" in needs else None
-    dw = np.empty(call.affine, call.dtype) if call.weight and "w" in needs else None
-    db = np.empty(call.affine, call.dtype) if call.bias and "b" in needs else None
+    dx = empty(call.x, call.dtype) if "x" in needs else None
+    dw = empty(call.affine, call.dtype) if call.weight and "w" in needs else None
+    db = empty(call.affine, call.dtype) if call.bias and "b" in needs else None
     _rownorm.backward(call.sizes, call.centred, *saved, dy, dx, dw, db)
     return grads(call, dx, dw, db)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn._ext import _activation
+from fastnn._memory import empty
 from fastnn.ops.softmaxes.spec import Array, SoftmaxCall
 
 
 def forward(call: SoftmaxCall, x: Array, *, out: Array | None, save: bool) -> tuple[Array, Any]:
-    y = np.empty(call.out, call.dtype) if out is None else out
+    y = empty(call.out, call.dtype) if out is None else out
     _activation.softmax_forward(call.sizes, call.log, x, y)
     return y, y
 
@@ -21,6 +20,6 @@ def backward(
 ) -> tuple[Array | None, ...]:
     if "x" not in needs:
         return (None,)
-    dx = np.empty(call.x, call.dtype)
+    dx = empty(call.x, call.dtype)
     _activation.softmax_backward(call.sizes, call.log, saved, dy, dx)
     return (dx,)

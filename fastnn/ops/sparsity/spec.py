@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn._cases import Bad, Case, case, shape
+from fastnn._memory import empty
 from fastnn.errors import DtypeError, OptionError, ShapeError
 
 Array = np.ndarray[Any, Any]
@@ -55,7 +56,7 @@ class SparsityGrads(NamedTuple):
 
 def penalty(call: SparsityCall, mean: Array, out: Array | None) -> Array:
     """The result from the float64 means of the units."""
-    y = np.empty((), call.dtype) if out is None else out
+    y = empty((), call.dtype) if out is None else out
     rho = call.rho
     with np.errstate(all="ignore"):
         divergence = rho * np.log(rho / mean) + (1 - rho) * np.log((1 - rho) / (1 - mean))
@@ -69,7 +70,7 @@ def spread(call: SparsityCall, mean: Array, dy: Array) -> Array:
         slope = (1 - call.rho) / (1 - mean) - call.rho / mean
         slope[(mean < 0) | (mean > 1)] = np.nan
         row = (slope * (float(dy) / call.x[0])).astype(call.dtype)
-    dx = np.empty(call.x, call.dtype)
+    dx = empty(call.x, call.dtype)
     dx.reshape(-1, call.units)[...] = row
     return dx
 
