@@ -86,7 +86,7 @@ def run(example: Example) -> None:
         example.figure(f"{name}: seconds an epoch", f"{seconds:.1f}")
     _draw(example, models["the net"], histories, images)
     x, y = prepare(images.x[:6], images.y[:6])
-    # A step of 1e-6 crosses some of the 170,000 kinks of ReLU and pooling, a smaller one hardly any.
+    # A step of 1e-6 crosses some of the 170,000 kinks of ReLU and pools, a smaller one hardly any.
     example.check(
         models["the net"], layers.CrossEntropyLoss(), x, y, step=1e-8, tolerance=1e-4,
         rng=example.rng(2),

@@ -146,7 +146,7 @@ def three_layers(example: Example, images: Images) -> None:
     example.figure("three-layer net: seconds an epoch", f"{history['seconds'][-1]:.1f}")
     title = "Three-layer ConvNet after an epoch: 7x7 filters"
     example.picture(plot.filters(model.params["0.weight"], columns=8, title=title), "filters")
-    # A step of 1e-6 crosses some of the 130,000 kinks of ReLU and pooling, a smaller one hardly any.
+    # A step of 1e-6 crosses some of the 130,000 kinks of ReLU and pools, a smaller one hardly any.
     example.check(
         model, criterion, x[:4], y[:4], penalties=[decay], step=1e-8, tolerance=1e-4,
         rng=example.rng(4),
