@@ -68,12 +68,16 @@ def run(example: Example) -> None:
         x, y = x[::5], y[::5]
     target = datasets.one_hot(y, CLASSES, dtype=np.float64)
     loss, penalty = SummedCrossEntropy(), L2(DECAY / len(x))
-    steps = 60 if example.quick else 250
+    steps = 120 if example.quick else 250
 
-    def train(title: str, method: str, *hidden: int) -> tuple[layers.Sequential, MinimizeResult]:
+    def train(
+        title: str, method: str, *hidden: int, **options: int
+    ) -> tuple[layers.Sequential, MinimizeResult]:
         model = perceptron(*hidden, rng=example.rng(0))
         started = default_timer()
-        found = minimize(model, loss, (x, target), method, penalties=[penalty], maxiter=steps)
+        found = minimize(
+            model, loss, (x, target), method, penalties=[penalty], maxiter=steps, **options
+        )
         took = default_timer() - started
         right = metrics.accuracy(y, model(x, save=False))
         example.say(
@@ -83,27 +87,33 @@ def run(example: Example) -> None:
         example.weights(model)
         return model, found
 
-    model, newton = train("three layers, TNC", "TNC", 20, 20)
-    accuracy = metrics.accuracy(y, model(x, save=False))
-    quick = example.quick
-    example.figure("TNC: cost before", newton.losses[0], report=6.8077, at_least=6.5, at_most=7.5)
-    example.figure("TNC: cost", newton.loss, report=0.1446, at_most=0.9 if quick else 0.1446)
-    example.figure(
-        "TNC: accuracy, %", 100 * accuracy, report=99.84, at_least=95.0 if quick else 99.8
-    )
+    def figure(
+        title: str,
+        model: layers.Layer,
+        cost: float,
+        reported: tuple[float | None, float | None] = (None, None),
+        goal: tuple[float | None, float | None] = (None, None),
+    ) -> None:
+        right = 100 * metrics.accuracy(y, model(x, save=False))
+        example.figure(f"{title}: cost", cost, report=reported[0], at_most=goal[0])
+        example.figure(f"{title}: accuracy, %", right, report=reported[1], at_least=goal[1])
+
+    # SciPy counts evaluations as TNC's iterations. By default 50 of them may go into the conjugate
+    # gradients of one Newton step; with 10 there are more steps for the same 250.
+    model, newton = train("three layers, TNC", "TNC", 20, 20, maxCGit=10)
+    plain, default = train("three layers, TNC as SciPy has it", "TNC", 20, 20)
     other, bfgs = train("three layers, L-BFGS-B", "L-BFGS-B", 20, 20)
-    example.figure("L-BFGS-B: cost", bfgs.loss, at_most=0.9 if quick else 0.1446)
-    example.figure(
-        "L-BFGS-B: accuracy, %", 100 * metrics.accuracy(y, other(x, save=False)),
-        at_least=95.0 if quick else 99.5,
-    )  # fmt: skip
-    two, found = train("two layers, TNC", "TNC", 20)
-    example.figure("two layers: cost", found.loss)
-    example.figure(
-        "two layers: accuracy, %", 100 * metrics.accuracy(y, two(x, save=False)), report=99.2
-    )
+    two, small = train("two layers, TNC", "TNC", 20, maxCGit=10)
+    goals = (0.6, 95.0) if example.quick else (0.1446, 99.8)
+    example.figure("TNC: cost before", newton.losses[0], report=6.8077, at_least=6.0, at_most=8.0)
+    figure("TNC", model, newton.loss, (0.1446, 99.84), goals)
+    figure("TNC, 50 inner steps", plain, default.loss)
+    figure("L-BFGS-B", other, bfgs.loss, goal=goals)
+    figure("two layers, TNC", two, small.loss, (None, 99.2))
     _jacobian(example)
-    _draw(example, model, {"TNC": newton, "L-BFGS-B": bfgs, "TNC, two layers": found}, x)
+    runs = {"TNC": newton, "TNC, 50 inner steps": default, "L-BFGS-B": bfgs,
+            "TNC, two layers": small}  # fmt: skip
+    _draw(example, model, runs)
     few = slice(None, None, len(x) // 20)
     example.check(model, loss, x[few], target[few], penalties=[penalty], rng=example.rng(2))
 
@@ -111,7 +121,6 @@ def run(example: Example) -> None:
 def _jacobian(example: Example) -> None:
     """The Jacobian of softmax, row by row through backward, by formula, by differences."""
     v = example.rng(1).standard_normal(CLASSES)
-    o, context = softmax.forward(v, axis=-1)
     rows = []
     for unit in np.eye(CLASSES):
         o, context = softmax.forward(v, axis=-1)
@@ -129,18 +138,16 @@ def _jacobian(example: Example) -> None:
         example.figure(f"softmax Jacobian: formula against {name}", distance, at_most=most)
 
 
-def _draw(
-    example: Example, model: layers.Sequential, runs: dict[str, MinimizeResult], x: Array
-) -> None:
-    costs = {name: found.losses for name, found in runs.items()}
-    example.picture(
-        plot.compare(costs, xlabel="iteration", ylabel="cost", log=True, title="Cost"), "cost"
-    )
+def _draw(example: Example, model: layers.Sequential, runs: dict[str, MinimizeResult]) -> None:
+    """The costs by evaluation, and what the first layer looks for."""
+    costs = {name: found.curve for name, found in runs.items()}
+    drawn = plot.compare(costs, xlabel="evaluations of cost and gradient", ylabel="cost", log=True)
+    example.picture(drawn, "cost")
     upright = model.params["0.weight"].reshape(-1, 20, 20).swapaxes(1, 2)
-    example.picture(
-        plot.tiles(upright, columns=10, signed=True, label="weight", title="First layer's weights"),
-        "hidden-weights",
+    drawn = plot.tiles(
+        upright, columns=10, signed=True, label="weight", title="Weights of the first layer's units"
     )
+    example.picture(drawn, "hidden-weights")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from fastnn.errors import OptionError
 DEFAULT_WORKSPACE = 64 << 20
 DEFAULT_CACHE = 256 << 20
 MAX_THREADS = 256
+PRECISIONS = ("exact", "default", "fast")
 
 KNOWN = {
     "FASTNN_BACKEND": "backend or implementation to prefer, e.g. numba or cython:im2col",
@@ -24,6 +25,7 @@ KNOWN = {
     "FASTNN_ISA": "highest instruction set to use: baseline, avx2 or avx512",
     "FASTNN_NO_EXT": "build only: 1 installs without compiled extensions",
     "FASTNN_NUM_THREADS": f"threads for compiled and Numba code, 1 to {MAX_THREADS}",
+    "FASTNN_PRECISION": "how far fast algorithms may go: exact, default or fast",
     "FASTNN_REQUIRE": "tests only: backends that must be there, comma separated",
     "FASTNN_SANITIZE": "build only: sanitizers to compile in, address,undefined or thread",
     "FASTNN_WORKSPACE": "bound on scratch memory in bytes, with an optional suffix K, M or G",
@@ -38,6 +40,7 @@ class Environment(NamedTuple):
     threads: int | None
     workspace: int | None
     cache: int
+    precision: str | None
 
 
 class Policy(NamedTuple):
@@ -46,6 +49,7 @@ class Policy(NamedTuple):
     backend: str | None = None
     threads: int | None = None
     workspace: int | None = None
+    precision: str | None = None
     stand_in: Callable[[Any, Any], Any] | None = None  # (op, call) -> Impl, see dispatch.dry_run
 
 
@@ -62,12 +66,14 @@ def parse_environment(environ: Mapping[str, str]) -> Environment:
     threads = environ.get("FASTNN_NUM_THREADS") or None
     if threads is not None and not threads.isdecimal():
         raise OptionError(f"environment: FASTNN_NUM_THREADS={threads}; it must be a whole number")
+    precision = environ.get("FASTNN_PRECISION") or None
     return Environment(
         backend=environ.get("FASTNN_BACKEND") or None,
         isa=isa,
         threads=None if threads is None else check_threads(int(threads), "FASTNN_NUM_THREADS"),
         workspace=_parse_workspace(environ.get("FASTNN_WORKSPACE") or None),
         cache=_parse_bytes("FASTNN_CACHE", environ.get("FASTNN_CACHE") or str(DEFAULT_CACHE)),
+        precision=None if precision is None else check_precision(precision, "FASTNN_PRECISION"),
     )
 
 
@@ -98,6 +104,13 @@ def check_workspace(size: int, name: str = "workspace") -> int:
     if isinstance(size, bool) or not isinstance(size, int) or not least <= size < 1 << 48:
         raise OptionError(f"{name}={size!r}; it must be a number of bytes, at least {least}")
     return size
+
+
+def check_precision(precision: str, name: str = "precision") -> str:
+    """`precision` if it is a level of precision, else an error that names `name`."""
+    if precision not in PRECISIONS:
+        raise OptionError(f"{name}={precision!r}; it must be one of {', '.join(PRECISIONS)}")
+    return precision
 
 
 environment = parse_environment(os.environ)
@@ -170,6 +183,11 @@ def get_num_threads() -> int:
 def get_workspace() -> int:
     """The bound on scratch memory in bytes that holds here and now."""
     return policy.get().workspace or environment.workspace or DEFAULT_WORKSPACE
+
+
+def get_precision() -> str:
+    """The level of precision that holds here and now, see `fastnn.use`."""
+    return policy.get().precision or environment.precision or "default"
 
 
 def clear_workspace() -> int:

@@ -25,8 +25,8 @@ def config() -> dict[str, Any]:
     -------
     dict
         Keys ``fastnn``, ``python``, ``numpy``, ``platform``, ``cpu``, ``compiled``, ``numba``,
-        ``threads``, ``threads_from``, ``workspace``, ``workspace_from``, ``backend``,
-        ``backend_from``, ``environment`` and ``cache``.
+        ``threads``, ``threads_from``, ``workspace``, ``workspace_from``, ``precision``,
+        ``precision_from``, ``backend``, ``backend_from``, ``environment`` and ``cache``.
 
     Examples
     --------
@@ -40,6 +40,7 @@ def config() -> dict[str, Any]:
 
     threads, threads_from = _threads()
     workspace, workspace_from = _workspace()
+    precision, precision_from = _precision()
     backend, backend_from = _backend()
     return {
         "fastnn": fastnn.__version__,
@@ -53,6 +54,8 @@ def config() -> dict[str, Any]:
         "threads_from": threads_from,
         "workspace": workspace,
         "workspace_from": workspace_from,
+        "precision": precision,
+        "precision_from": precision_from,
         "backend": backend,
         "backend_from": backend_from,
         "environment": {k: v for k, v in sorted(os.environ.items()) if k in _config.KNOWN},
@@ -97,6 +100,7 @@ def _lines(c: dict[str, Any]) -> list[str]:
         "Numba": jit,
         "threads": f"{c['threads']}, from {c['threads_from']}",
         "workspace": f"{c['workspace'] / 2**20:.4g} MiB, from {c['workspace_from']}",
+        "precision": f"{c['precision']}, from {c['precision_from']}",
         "backend": f"{c['backend'] or 'the best rank'}, from {c['backend_from']}",
         "settings": " ".join(f"{k}={v}" for k, v in c["environment"].items()) or "none",
         "cache": f"{c['cache']} (Numba's compiled kernels)",
@@ -188,6 +192,13 @@ def _workspace() -> tuple[int, str]:
     if _config.policy.get().workspace is not None:
         return size, "fastnn.use"
     return size, "the default" if _config.environment.workspace is None else "FASTNN_WORKSPACE"
+
+
+def _precision() -> tuple[str, str]:
+    level = _config.get_precision()
+    if _config.policy.get().precision is not None:
+        return level, "fastnn.use"
+    return level, "the default" if _config.environment.precision is None else "FASTNN_PRECISION"
 
 
 def _backend() -> tuple[str | None, str]:

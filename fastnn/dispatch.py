@@ -90,6 +90,17 @@ class Call(Protocol):
         """Bytes that the forward pass must read and write at least once."""
 
 
+class Bound(NamedTuple):
+    """The error allowed to a result that an algorithm does not add up as it is defined.
+
+    Such algorithms mix neighbours before they multiply, so the error of one entry is relative to
+    the largest sum of magnitudes of the whole array, not to its own.
+    """
+
+    growth: float  # allowed error, in units of a plain sum's
+    integers: bool  # exact on small integers all the same
+
+
 class Impl:
     """One way to compute an operation: `forward`, `backward`, `supports` and `rank`.
 
@@ -106,6 +117,9 @@ class Impl:
         None, or one clause that fits after a colon: why this call cannot run here.
     ``<op>_rank(call)`` or ``rank(call)``, optional, not for Numba
         predicted cost, lower is better, relative to the other implementations'.
+    ``<op>_bounds(call)`` or ``bounds(call)``, optional
+        a `Bound` by name of result or array, for those results and gradients that are not added
+        up as the operation is defined; comparisons allow them that much.
     """
 
     def __init__(
@@ -118,6 +132,7 @@ class Impl:
         backward: Callable[..., tuple[Array | None, ...]] | None = None,
         supports: Callable[[Any], str | None] | None = None,
         rank: Callable[[Any], float] | None = None,
+        bounds: Callable[[Any], Mapping[str, Bound]] | None = None,
     ) -> None:
         self.name = name
         self.op = op
@@ -127,7 +142,13 @@ class Impl:
         if not module:
             if forward is None or backward is None:
                 raise OptionError(f"{op}: {name} has no module; forward and backward must be given")
-            self._functions = (forward, backward, supports or _always, rank or self._default_rank)
+            self._functions = (
+                forward,
+                backward,
+                supports or _always,
+                rank or self._default_rank,
+                bounds or _no_bounds,
+            )
 
     def __repr__(self) -> str:
         return f"<{self.op} {self.name}>"
@@ -148,6 +169,7 @@ class Impl:
                 find("backward"),
                 find("supports", _always),
                 find("rank", self._default_rank),
+                find("bounds", _no_bounds),
             )
         return self._functions
 
@@ -178,9 +200,18 @@ class Impl:
         lazy = self._module and (self.backend == "numba" or unavailable(self.backend) is not None)
         return self._default_rank(call) if lazy else float(self._load()[3](call))
 
+    def bounds(self, call: Any) -> Mapping[str, Bound]:
+        """Results and gradients with a bound of their own, by name."""
+        answer: Mapping[str, Bound] = self._load()[4](call)
+        return answer
+
 
 def _always(call: Any) -> None:
     return None
+
+
+def _no_bounds(call: Any) -> Mapping[str, Bound]:
+    return {}
 
 
 def unavailable(backend: str) -> str | None:
@@ -423,7 +454,7 @@ class Op(Generic[P, Y, G]):
             return policy.stand_in(self, call)  # type: ignore[no-any-return]
         if backend is not None and type(backend) is not str:
             raise OptionError(f"{self.name}: backend={backend!r}; it must be a name")
-        key = (call, backend, policy.backend)
+        key = (call, backend, policy.backend, policy.precision, policy.workspace)
         impl = self._memo.get(key)
         if impl is None:
             impl = self._search(call, backend)
@@ -528,9 +559,13 @@ def _check_out(op: str, out: Any, call: Any, arrays: tuple[Array | None, ...]) -
 
 @contextmanager
 def use(
-    *, backend: str | None = None, threads: int | None = None, workspace: int | None = None
+    *,
+    backend: str | None = None,
+    threads: int | None = None,
+    workspace: int | None = None,
+    precision: str | None = None,
 ) -> Iterator[None]:
-    """Prefer a backend, a number of threads or a workspace bound while the block runs.
+    """Prefer a backend, number of threads, workspace bound or precision while the block runs.
 
     A preference may be passed over (a call that the backend refuses runs elsewhere); the
     ``backend=`` keyword of a call is a command. The scope follows threads and async tasks as any
@@ -544,6 +579,12 @@ def use(
         Threads that a call may use, 1 to 256. Results do not depend on it.
     workspace
         Bound on scratch memory in bytes, at least 1 MiB.
+    precision
+        ``"exact"``: every sum is added up as it is defined; ``"default"``: also algorithms that
+        are about as accurate as that (convolution's Winograd F(2x2,3x3), and F(4x4,3x3) for the
+        gradient of the filters); ``"fast"``: also F(4x4,3x3) for results and gradients of images,
+        with about five times the error of a plain sum. A context keeps the precision that held at
+        its forward.
 
     Raises
     ------
@@ -564,7 +605,9 @@ def use(
         _config.check_threads(threads, "use: threads")
     if workspace is not None:
         _config.check_workspace(workspace, "use: workspace")
-    with _config.scope(_config.Policy(backend, threads, workspace)):
+    if precision is not None:
+        _config.check_precision(precision, "use: precision")
+    with _config.scope(_config.Policy(backend, threads, workspace, precision)):
         yield
 
 

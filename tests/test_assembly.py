@@ -17,6 +17,11 @@ ISAS = {
     "avx512": (["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"], 12),
 }
 
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or shutil.which("gcc") is None or not SRC.exists(),
+    reason="needs gcc and the C sources",
+)
+
 
 def inner_loop(assembly, function):
     """Instructions of the innermost loop of `function`: the shortest run that jumps back."""
@@ -31,23 +36,40 @@ def inner_loop(assembly, function):
     return min((loop for loop in loops if any("fmadd" in x for x in loop)), key=len)
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux") or shutil.which("gcc") is None or not SRC.exists(),
-    reason="needs gcc and the C sources",
-)
-@pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
-@pytest.mark.parametrize("isa", ISAS)
-def test_the_tile_has_only_fused_products_and_no_spill(isa, bits, suffix):
-    flags, rows = ISAS[isa]
+def check_tile(source, function, products, isa, bits, suffix):
+    """The innermost loop of `function`: so many fused products, one broadcast per two or four."""
+    flags, _ = ISAS[isa]
     command = ["gcc", *FLAGS, *flags, f"-DFASTNN_BITS={bits}", f"-DFASTNN_ISA={isa}", "-S"]
     done = subprocess.run(
-        [*command, str(SRC / "gemm.c"), "-o", "-"], capture_output=True, text=True, timeout=120
+        [*command, str(SRC / source), "-o", "-"], capture_output=True, text=True, timeout=120
     )
     if "unrecognized command" in done.stderr:
         pytest.skip(f"this gcc does not build {isa} for this CPU family")
     assert done.returncode == 0, done.stderr
-    loop = inner_loop(done.stdout, f"tile_{rows}")
-    assert sum(bool(re.match(rf"vfn?m\w+{suffix}\b", x)) for x in loop) == 2 * rows
+    loop = inner_loop(done.stdout, function)
+    assert sum(bool(re.match(rf"vfn?m\w+{suffix}\b", x)) for x in loop) == products
     assert not [x for x in loop if re.match(rf"v(mul|add|mov\w*){suffix}\b", x) and "rsp" in x]
     assert not [x for x in loop if "(%rsp)" in x or "(%rbp)" in x]
-    assert len(loop) <= 3 * rows + 8
+    assert len(loop) <= products * 3 // 2 + 12
+
+
+@pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(
+    "source,tile",
+    [
+        ("gemm.c", "tile"),
+        ("conv_direct.c", "strip"),
+        ("conv_winograd.c", "product"),
+        ("conv_winograd_filter.c", "outer"),
+    ],
+)
+def test_the_tile_has_only_fused_products_and_no_spill(source, tile, isa, bits, suffix):
+    check_tile(source, f"{tile}_{ISAS[isa][1]}", 2 * ISAS[isa][1], isa, bits, suffix)
+
+
+@pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
+@pytest.mark.parametrize("isa", ISAS)
+def test_four_vectors_of_pixels_for_few_filters(isa, bits, suffix):
+    rows = ISAS[isa][1] // 2
+    check_tile("conv_direct.c", f"wide_{rows}", 4 * rows, isa, bits, suffix)

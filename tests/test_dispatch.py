@@ -216,7 +216,13 @@ def test_help_and_signature_are_the_true_ones():
 
 
 def test_use_checks_before_it_changes_anything():
-    for wrong in ({"backend": "cuda"}, {"threads": 0}, {"threads": True}, {"workspace": 10}):
+    for wrong in (
+        {"backend": "cuda"},
+        {"threads": 0},
+        {"threads": True},
+        {"workspace": 10},
+        {"precision": "exakt"},
+    ):
         with pytest.raises(fastnn.OptionError), fastnn.use(**wrong):
             raise AssertionError("the block must not run")
     assert fastnn._config.policy.get() == fastnn._config.Policy()

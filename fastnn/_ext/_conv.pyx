@@ -2,7 +2,9 @@
 
 cimport numpy as cnp
 
-from fastnn._ext._core cimport check, conv_args, data, kernel_table, kernels, num_threads, workspace
+from fastnn._ext._core cimport (
+    check, conv_args, data, idx, kernel_table, kernels, num_threads, workspace,
+)
 
 cnp.import_array()
 
@@ -35,13 +37,14 @@ cdef int fill(conv_args *args, object call) except -1:
 ctypedef int (*conv_kernel)(const conv_args *) noexcept nogil
 
 
-cdef int run(conv_kernel kernel, call, x, w, b, dy, y, dx, dw) except -1:
+cdef int run(conv_kernel kernel, call, x, w, b, dy, y, dx, dw, idx tile=0) except -1:
     """Run one kernel of a `ConvCall` on arrays; None is NULL."""
     cdef conv_args args
     cdef int status
     fill(&args, call)
     args.x, args.w, args.b, args.dy = data(x), data(w), data(b), data(dy)
     args.y, args.dx, args.dw = data(y), data(dx), data(dw)
+    args.tile = tile
     with nogil:
         status = kernel(&args)
     return check(status)
@@ -64,6 +67,16 @@ def im2col_filters(
     run(kernels(dy).conv_im2col_backward_filter, call, x, None, None, dy, None, None, dw)
 
 
+def direct_forward(call, cnp.ndarray x not None, cnp.ndarray w not None, b, cnp.ndarray y not None):
+    """y = conv(x, w) + b."""
+    run(kernels(x).conv_direct_forward, call, x, w, b, None, y, None, None)
+
+
+def direct_image(call, cnp.ndarray w not None, cnp.ndarray dy not None, b, cnp.ndarray dx not None):
+    """dx from w and dy, plus b per channel."""
+    run(kernels(dy).conv_direct_backward_data, call, None, w, b, dy, None, dx, None)
+
+
 def depthwise_forward(
     call, cnp.ndarray x not None, cnp.ndarray w not None, b, cnp.ndarray y not None
 ):
@@ -83,6 +96,27 @@ def depthwise_filters(
 ):
     """dw from x and dy."""
     run(kernels(dy).conv_depthwise_backward_filter, call, x, None, None, dy, None, None, dw)
+
+
+def winograd_forward(
+    call, idx tile, cnp.ndarray x not None, cnp.ndarray w not None, b, cnp.ndarray y not None
+):
+    """y = conv(x, w) + b by tiles of `tile` results a side, 2 or 4."""
+    run(kernels(x).conv_winograd_forward, call, x, w, b, None, y, None, None, tile)
+
+
+def winograd_image(
+    call, idx tile, cnp.ndarray w not None, cnp.ndarray dy not None, b, cnp.ndarray dx not None
+):
+    """dx from w and dy, plus b per channel."""
+    run(kernels(dy).conv_winograd_backward_data, call, None, w, b, dy, None, dx, None, tile)
+
+
+def winograd_filters(
+    call, idx tile, cnp.ndarray x not None, cnp.ndarray dy not None, cnp.ndarray dw not None
+):
+    """dw from x and dy."""
+    run(kernels(dy).conv_winograd_backward_filter, call, x, None, None, dy, None, None, dw, tile)
 
 
 def bias(cnp.ndarray dy not None, cnp.ndarray db not None):

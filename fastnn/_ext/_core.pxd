@@ -32,6 +32,7 @@ cdef extern from "src/fastnn.h" nogil:
         void *db
         idx N, C, H, W, K, R, S, P, Q
         idx sh, sw, top, left, dh, dw_step, groups
+        idx tile
         idx workspace
         int threads
 
@@ -253,9 +254,14 @@ cdef extern from "src/fastnn.h" nogil:
         int (*conv_im2col_forward)(const conv_args *) noexcept nogil
         int (*conv_im2col_backward_data)(const conv_args *) noexcept nogil
         int (*conv_im2col_backward_filter)(const conv_args *) noexcept nogil
+        int (*conv_direct_forward)(const conv_args *) noexcept nogil
+        int (*conv_direct_backward_data)(const conv_args *) noexcept nogil
         int (*conv_depthwise_forward)(const conv_args *) noexcept nogil
         int (*conv_depthwise_backward_data)(const conv_args *) noexcept nogil
         int (*conv_depthwise_backward_filter)(const conv_args *) noexcept nogil
+        int (*conv_winograd_forward)(const conv_args *) noexcept nogil
+        int (*conv_winograd_backward_data)(const conv_args *) noexcept nogil
+        int (*conv_winograd_backward_filter)(const conv_args *) noexcept nogil
         int (*conv_backward_bias)(const conv_args *) noexcept nogil
         int (*conv_unfold)(const conv_args *) noexcept nogil
         int (*conv_fold)(const conv_args *) noexcept nogil

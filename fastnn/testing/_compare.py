@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn._cases import Case
 from fastnn._check import Array
-from fastnn.dispatch import Impl, Op
+from fastnn.dispatch import Bound, Impl, Op
 from fastnn.testing._draw import Data, draw, draw_dy
 
 
@@ -66,7 +66,8 @@ def compare(
 
     The bound is ``4 ceil(log2 K) eps`` of the sum of magnitudes, K the length of the longest sum,
     and twice that backward; on integer data operations made of sums, products and comparisons
-    must agree bitwise (the figure is then 0 or infinite).
+    must agree bitwise (the figure is then 0 or infinite). What the implementation has a `Bound`
+    for is held to that.
     """
     impl = op.impl(impl) if isinstance(impl, str) else impl
     arguments = draw(op, case, dtype, seed=seed, kind=kind)
@@ -84,9 +85,11 @@ def compare(
     want, scale = _references[key]
     bitwise = kind == "integer" and op.exact
     limit = 0.0 if bitwise else bound(op, call)
+    own = impl.bounds(call)
     forward = relative = 0.0
-    for y, exact, size in zip(got.outputs, want.outputs, scale.outputs, strict=True):
-        units, error = _distance(y, exact, size, limit)
+    names = op.outputs or ("y",)
+    for name, y, exact, size in zip(names, got.outputs, want.outputs, scale.outputs, strict=True):
+        units, error = _distance(y, exact, *_allowed(own.get(name), size, limit, bound(op, call)))
         forward, relative = max(forward, units), max(relative, error)
     pairs = [(got.updated[k], v, np.abs(v).max()) for k, v in want.updated.items()]
     for updated, exact, top in pairs:
@@ -97,7 +100,8 @@ def compare(
         if gradient is None or exact is None:
             backward = max(backward, 0.0 if gradient is exact else np.inf)
         else:
-            units, error = _distance(gradient, exact, scale.grads[name], 2 * limit)
+            size, most = _allowed(own.get(name), scale.grads[name], limit, bound(op, call))
+            units, error = _distance(gradient, exact, size, 2 * most)
             backward, relative = max(backward, units), max(relative, error)
     return Comparison(None, forward, backward, relative, max(forward, backward) <= 1)
 
@@ -120,6 +124,13 @@ def bound(op: Op[..., Any, Any], call: Any) -> float:
     """The allowed error of a forward result, relative to the sum of magnitudes."""
     eps = float(np.finfo(call.dtype).eps)
     return 4 * max(1, int(op.terms(call) - 1).bit_length()) * eps
+
+
+def _allowed(own: Bound | None, scale: Array, limit: float, plain: float) -> tuple[Array, float]:
+    """What an error is relative to, and how large it may be: the operation's rule, or `own`."""
+    if own is None or (limit == 0.0 and own.integers):
+        return scale, limit
+    return _top(scale, 0.0), own.growth * plain
 
 
 def _wide(value: Any) -> Any:

@@ -17,17 +17,6 @@ enum { COLUMNS = 512 };  /* outputs of a row that a tile has at least, if the ro
 enum { DOTS = 9 };       /* taps that the gradient of the filters sums at the same time */
 enum { DOT_TASKS = 12 }; /* with fewer filters their gradient splits the batch too */
 
-/* 0, 1, 2 ... in a vector. */
-#if VB * 8 / FASTNN_BITS == 2
-#define COUNT ((ivec){0, 1})
-#elif VB * 8 / FASTNN_BITS == 4
-#define COUNT ((ivec){0, 1, 2, 3})
-#elif VB * 8 / FASTNN_BITS == 8
-#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7})
-#else
-#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
-#endif
-
 /* A vector of T as float64. */
 typedef double dvec __attribute__((vector_size(VB / sizeof(T) * sizeof(double))));
 typedef double dvecu
@@ -166,43 +155,6 @@ static int run(plan *it, int back, fastnn_task task, idx tasks, double work) {
 
 /* -- moving planes in and out ---------------------------------------------------------------- */
 
-/* to[0 .. n) = from; whole vectors where the `room` cells at `to` may all be written. */
-static inline void copy(T *to, const T *from, idx n, idx room) {
-    idx i = 0;
-    for (; i < n && i + VL <= room; i += VL) store(to + i, load(from + i));
-    for (; i < n; ++i) to[i] = from[i];
-}
-
-/* from[0], from[step], ... in a vector, zeros from the n-th on; reads up to `end` at the most. */
-static inline vec take(const T *from, idx step, idx n, const T *end) {
-    vec v = {0};
-    if (step == 1 && end - from >= VL)
-        v = load(from);
-    else if (step == 2 && end - from >= 2 * VL)
-        v = evens(from);
-    else
-        for (idx j = 0; j < least(n, VL); ++j) v[j] = from[j * step];
-    return n >= VL ? v : select(COUNT < (I)n, v, (vec){0});
-}
-
-/* to[i][j] = from[h0 + i*sh][w0 + j*sw], 0 outside of H x W; rows of `from` are `stride` apart.
- * Rows are written in whole vectors: the next row comes over what was too much, and after the last
- * one there is room. No number is read from `end` on. */
-static inline void pack(T *to, idx rows, idx pitch, const T *from, idx stride, idx H, idx W, idx h0,
-                        idx sh, idx w0, const idx sw, const T *end) {
-    idx lo, hi;
-    steps_inside(w0, sw, W, pitch, &lo, &hi);
-    for (idx i = 0; i < rows; ++i, to += pitch) {
-        idx h = h0 + i * sh, j = 0;
-        idx first = h < 0 || h >= H ? pitch : lo;
-        for (; j < first; j += VL) store(to + j, (vec){0});
-        if (first == pitch) continue;
-        const T *row = from + h * stride + w0;
-        for (j = lo; j < hi; j += VL) store(to + j, take(row + j * sw, sw, hi - j, end));
-        for (; j < pitch; j += VL) store(to + j, (vec){0});
-    }
-}
-
 /* The phases of plane `index` of x that a tile of outputs looks at. */
 static void pack_phases(const plan *it, T *to, idx index, const tile *t) {
     const conv *v = it->v;
@@ -211,12 +163,7 @@ static void pack_phases(const plan *it, T *to, idx index, const tile *t) {
     for (idx a = 0; a < it->phases_h; ++a)
         for (idx b = 0; b < it->phases_w; ++b, to += it->height * it->pitch) {
             idx h0 = t->i0 * v->sh + a - v->top, w0 = t->j0 * v->sw + b - v->left;
-            if (v->sw == 1)
-                pack(to, it->height, it->pitch, x, v->W, v->H, v->W, h0, v->sh, w0, 1, end);
-            else if (v->sw == 2)
-                pack(to, it->height, it->pitch, x, v->W, v->H, v->W, h0, v->sh, w0, 2, end);
-            else
-                pack(to, it->height, it->pitch, x, v->W, v->H, v->W, h0, v->sh, w0, v->sw, end);
+            pack(to, it->height, it->pitch, x, v->W, v->H, v->W, h0, v->sh, w0, v->sw, 0, end);
         }
 }
 
@@ -225,7 +172,7 @@ static void pack_dy(const plan *it, T *to, idx rows, idx index, idx p0, idx q0, 
     const conv *v = it->v;
     const T *end = (const T *)v->dy + v->N * v->K * v->P * v->Q;
     pack(to, rows, it->pitch, (const T *)v->dy + index * v->P * v->Q, v->Q, v->P, last, p0, 1, q0,
-         1, end);
+         1, 0, end);
 }
 
 /* Columns of phase b that are inside the rows of x. */

@@ -2,16 +2,9 @@
 #ifndef FASTNN_CONV_TAPS_H
 #define FASTNN_CONV_TAPS_H
 
-#include "simd.h"
+#include "phases.h"
 
 typedef fastnn_conv_args conv;
-
-/* Steps j in [*first, *last) of [0, count) for which 0 <= shift + j*step < size. */
-static inline void steps_inside(idx shift, idx step, idx size, idx count, idx *first, idx *last) {
-    *first = shift >= 0 ? 0 : least(ceil_div(-shift, step), count);
-    *last = size <= shift ? 0 : least(ceil_div(size - shift, step), count);
-    if (*last < *first) *last = *first;
-}
 
 /* Columns q in [first, last) of an output row whose tap s falls inside the image. */
 static inline void inside(const conv *v, idx s, idx *first, idx *last) {

@@ -32,6 +32,10 @@ static void backward_task(void *ctx, idx task, int slot) {
     const embedding *v = k->v;
     for (idx r = task * ROWS; r < least(v->rows, (task + 1) * ROWS); ++r) {
         T *dw = (T *)v->dw + r * v->e;
+        if (k->first[r] == k->first[r + 1]) {
+            memset(dw, 0, (size_t)v->e * sizeof(T));
+            continue;
+        }
         for (idx e = 0; e < v->e; e += COLUMNS) {
             double s[COLUMNS] = {0};
             idx size = least(COLUMNS, v->e - e);

@@ -101,12 +101,13 @@ typedef struct {
 
 /* N C H W images, K C/groups R S filters, N K P Q results; see ops/conv/spec.py. `b`, if not NULL,
  * is added to what a kernel writes: per filter to y, per channel to dx. `workspace` bounds scratch
- * memory in bytes. */
+ * memory in bytes. `tile`: results along a side of a Winograd tile, 2 or 4. */
 typedef struct {
     const void *x, *w, *b, *dy;
     void *y, *dx, *dw, *db;
     idx N, C, H, W, K, R, S, P, Q;
     idx sh, sw, top, left, dh, dw_step, groups;
+    idx tile;
     idx workspace;
     int threads;
 } fastnn_conv_args;
@@ -332,9 +333,14 @@ typedef struct {
     KERNEL(conv_im2col_forward, fastnn_conv_args)                                                  \
     KERNEL(conv_im2col_backward_data, fastnn_conv_args)                                            \
     KERNEL(conv_im2col_backward_filter, fastnn_conv_args)                                          \
+    KERNEL(conv_direct_forward, fastnn_conv_args)                                                  \
+    KERNEL(conv_direct_backward_data, fastnn_conv_args)                                            \
     KERNEL(conv_depthwise_forward, fastnn_conv_args)                                               \
     KERNEL(conv_depthwise_backward_data, fastnn_conv_args)                                         \
     KERNEL(conv_depthwise_backward_filter, fastnn_conv_args)                                       \
+    KERNEL(conv_winograd_forward, fastnn_conv_args)                                                \
+    KERNEL(conv_winograd_backward_data, fastnn_conv_args)                                          \
+    KERNEL(conv_winograd_backward_filter, fastnn_conv_args)                                        \
     KERNEL(conv_backward_bias, fastnn_conv_args)                                                   \
     KERNEL(conv_unfold, fastnn_conv_args)                                                          \
     KERNEL(conv_fold, fastnn_conv_args)                                                            \

@@ -1,12 +1,14 @@
-/* Batch normalisation of x[n,c,l]: a channel at a time if rows are long, else a block of columns.
+/* Batch normalisation of x[n,c,l]: by rows in the order of memory, or if rows are single numbers by
+ * blocks of columns.
  *
- * Statistics are two-pass with totals in float64, in an order that follows from the shape; a
- * channel that fits the second cache level is read from memory once. */
+ * Statistics are two-pass with totals in float64, a channel at a time, in an order that follows
+ * from the shape; a channel that fits the second cache level is read for them once. */
 #include "sums.h"
 
 #include <math.h>
 
-enum { COLUMNS = 32 };
+enum { COLUMNS = 128 };
+enum { TASK = 16384 }; /* numbers of a task that goes over rows in the order of memory */
 
 typedef fastnn_norm_args norm;
 
@@ -21,55 +23,135 @@ static void set_gradients(const norm *v, idx c, double dw, double db) {
     if (v->db) ((T *)v->db)[c] = (T)db;
 }
 
-/* -- l > 1: a task is one channel ------------------------------------------------------------ */
+/* -- l > 1: statistics by channel, then all rows in the order of memory ------------------------ */
+
+/* What is done to each number of a channel. */
+typedef struct {
+    pair mean;
+    T scale, shift, along;
+} affine;
+
+typedef struct {
+    const norm *v;
+    affine *channels;
+    double *first, *second; /* of each row: sums of dy and of dy (x - mean) */
+} rows;
+
+static inline idx rows_per_task(const norm *v) { return most(1, TASK / v->l); }
 
 static inline const T *row_of(const norm *v, const void *x, idx n, idx c) {
     return (const T *)x + (n * v->c + c) * v->l;
 }
 
-static void forward_channel(void *ctx, idx c, int slot) {
-    const norm *v = ctx;
-    if (v->training) {
-        double sum = 0;
-        for (idx n = 0; n < v->n; ++n) sum += row_sum(row_of(v, v->x, n, c), v->l);
-        v->mean[c] = sum / count(v);
-        moments rest = {0, 0}; /* about a mean that is good to T, so they correct it */
-        for (idx n = 0; n < v->n; ++n)
-            row_moments(row_of(v, v->x, n, c), v->l, split(v->mean[c]), &rest);
-        v->var[c] = corrected(&rest, count(v), &v->mean[c]);
-    }
-    pair mean = split(v->mean[c]);
-    T scale = (T)(weight(v, c) / sqrt(v->var[c] + v->eps)), bias = (T)shift(v, c);
-    for (idx n = 0; n < v->n; ++n) {
-        const T *x = row_of(v, v->x, n, c);
-        T *y = (T *)row_of(v, v->y, n, c);
-        for (idx i = 0; i < v->l; ++i) y[i] = (x[i] - mean.high - mean.low) * scale + bias;
+static void channel_statistics(void *ctx, idx c, int slot) {
+    const norm *v = ((const rows *)ctx)->v;
+    double sum = 0;
+    for (idx n = 0; n < v->n; ++n) sum += row_sum(row_of(v, v->x, n, c), v->l);
+    v->mean[c] = sum / count(v);
+    moments rest = {0, 0}; /* about a mean that is good to T, so they correct it */
+    for (idx n = 0; n < v->n; ++n)
+        row_moments(row_of(v, v->x, n, c), v->l, split(v->mean[c]), &rest);
+    v->var[c] = corrected(&rest, count(v), &v->mean[c]);
+    (void)slot;
+}
+
+static void forward_rows(void *ctx, idx task, int slot) {
+    const rows *f = ctx;
+    const norm *v = f->v;
+    idx step = rows_per_task(v), c = task * step % v->c;
+    for (idx r = task * step; r < least(v->n * v->c, (task + 1) * step); ++r) {
+        const T *restrict x = (const T *)v->x + r * v->l;
+        T *restrict y = (T *)v->y + r * v->l;
+        affine a = f->channels[c];
+        for (idx i = 0; i < v->l; ++i) y[i] = (x[i] - a.mean.high - a.mean.low) * a.scale + a.shift;
+        if (++c == v->c) c = 0;
     }
     (void)slot;
 }
 
-static void backward_channel(void *ctx, idx c, int slot) {
-    const norm *v = ctx;
-    pair mean = split(v->mean[c]);
+static void sums_of_rows(void *ctx, idx task, int slot) {
+    const rows *f = ctx;
+    const norm *v = f->v;
+    idx step = rows_per_task(v), c = task * step % v->c;
+    for (idx r = task * step; r < least(v->n * v->c, (task + 1) * step); ++r) {
+        const T *x = (const T *)v->x + r * v->l, *dy = (const T *)v->dy + r * v->l;
+        f->first[r] = row_sum(dy, v->l);
+        f->second[r] = row_product_sum(dy, x, v->l, split(v->mean[c]));
+        if (++c == v->c) c = 0;
+    }
+    (void)slot;
+}
+
+static void gradients(const rows *f, idx c) {
+    const norm *v = f->v;
     double inverse = 1 / sqrt(v->var[c] + v->eps), db = 0, dw = 0;
     for (idx n = 0; n < v->n; ++n) {
-        const T *dy = row_of(v, v->dy, n, c);
-        db += row_sum(dy, v->l);
-        dw += row_product_sum(dy, row_of(v, v->x, n, c), v->l, mean);
+        db += f->first[n * v->c + c];
+        dw += f->second[n * v->c + c];
     }
     dw *= inverse;
     set_gradients(v, c, dw, db);
-    if (!v->dx) return;
     /* dx = w inverse (dy - db/M - xhat dw/M); in evaluation the statistics are constants. */
-    T a = (T)(weight(v, c) * inverse), common = v->training ? (T)(db / count(v)) : 0;
-    T along = v->training ? (T)(dw * inverse / count(v)) : 0;
-    for (idx n = 0; n < v->n; ++n) {
-        const T *x = row_of(v, v->x, n, c), *dy = row_of(v, v->dy, n, c);
-        T *dx = (T *)row_of(v, v->dx, n, c);
+    f->channels[c] = (affine){split(v->mean[c]), (T)(weight(v, c) * inverse),
+                              v->training ? (T)(db / count(v)) : 0,
+                              v->training ? (T)(dw * inverse / count(v)) : 0};
+}
+
+static void backward_rows(void *ctx, idx task, int slot) {
+    const rows *f = ctx;
+    const norm *v = f->v;
+    idx step = rows_per_task(v), c = task * step % v->c;
+    for (idx r = task * step; r < least(v->n * v->c, (task + 1) * step); ++r) {
+        const T *restrict x = (const T *)v->x + r * v->l, *restrict dy =
+                                                              (const T *)v->dy + r * v->l;
+        T *restrict dx = (T *)v->dx + r * v->l;
+        affine a = f->channels[c];
         for (idx i = 0; i < v->l; ++i)
-            dx[i] = a * (dy[i] - common - along * (x[i] - mean.high - mean.low));
+            dx[i] = a.scale * (dy[i] - a.shift - a.along * (x[i] - a.mean.high - a.mean.low));
+        if (++c == v->c) c = 0;
     }
     (void)slot;
+}
+
+static int allocate(rows *f) {
+    idx all = f->v->n * f->v->c;
+    f->first = fastnn_scratch((size_t)all * 2 * sizeof(double) + (size_t)f->v->c * sizeof(affine));
+    if (!f->first) return FASTNN_NOMEM;
+    f->second = f->first + all;
+    f->channels = (affine *)(f->second + all);
+    return FASTNN_OK;
+}
+
+static int over_rows(rows *f, fastnn_task task) {
+    const norm *v = f->v;
+    return fastnn_parallel_for(ceil_div(v->n * v->c, rows_per_task(v)), task, f, v->threads,
+                               count(v) * (double)v->c / 4);
+}
+
+static int forward_channels(const norm *v) {
+    rows f = {.v = v};
+    int status = allocate(&f);
+    if (status != FASTNN_OK) return status;
+    if (v->training)
+        status = fastnn_parallel_for(v->c, channel_statistics, &f, v->threads,
+                                     count(v) * (double)v->c / 4);
+    for (idx c = 0; c < v->c && status == FASTNN_OK; ++c)
+        f.channels[c] = (affine){split(v->mean[c]), (T)(weight(v, c) / sqrt(v->var[c] + v->eps)),
+                                 (T)shift(v, c), 0};
+    if (status == FASTNN_OK) status = over_rows(&f, forward_rows);
+    fastnn_scratch_release(f.first);
+    return status;
+}
+
+static int backward_channels(const norm *v) {
+    rows f = {.v = v};
+    int status = allocate(&f);
+    if (status != FASTNN_OK) return status;
+    status = over_rows(&f, sums_of_rows);
+    for (idx c = 0; c < v->c && status == FASTNN_OK; ++c) gradients(&f, c);
+    if (v->dx && status == FASTNN_OK) status = over_rows(&f, backward_rows);
+    fastnn_scratch_release(f.first);
+    return status;
 }
 
 /* -- l = 1: a task is COLUMNS channels, rows are the samples ----------------------------------- */
@@ -137,14 +219,14 @@ static void backward_columns(void *ctx, idx task, int slot) {
 
 int FN(batch_norm_forward)(const norm *v) {
     double cost = count(v) * (double)v->c / 2;
-    if (v->l > 1) return fastnn_parallel_for(v->c, forward_channel, (void *)v, v->threads, cost);
+    if (v->l > 1) return forward_channels(v);
     return fastnn_parallel_for(ceil_div(v->c, COLUMNS), forward_columns, (void *)v, v->threads,
                                cost);
 }
 
 int FN(batch_norm_backward)(const norm *v) {
     double cost = count(v) * (double)v->c / 2;
-    if (v->l > 1) return fastnn_parallel_for(v->c, backward_channel, (void *)v, v->threads, cost);
+    if (v->l > 1) return backward_channels(v);
     return fastnn_parallel_for(ceil_div(v->c, COLUMNS), backward_columns, (void *)v, v->threads,
                                cost);
 }

@@ -1,4 +1,5 @@
 /* Padding of any number of axes: forward a task is a block of rows, backward one plane. */
+#include "phases.h"
 #include "sums.h"
 
 enum { TASK = 16384 };
@@ -60,7 +61,7 @@ static void forward_task(void *ctx, idx task, int slot) {
             for (idx j = 0; j < out; ++j) to[j] = (T)v->value;
         else {
             const T *row = (const T *)v->from + from * size;
-            memcpy(to + v->before[last], row, (size_t)size * sizeof(T));
+            copy(to + v->before[last], row, size, size);
             edges(v, row, to);
         }
     }
@@ -72,6 +73,24 @@ int FN(pad_forward)(const pad *v) {
     double work = (double)rows * (double)(out_size(v, v->axes - 1) + 40);
     return fastnn_parallel_for(ceil_div(rows, block_rows(v)), forward_task, (void *)v, v->threads,
                                work / 4);
+}
+
+/* Without anything to add up a row of dx is a row of dy: a task is a block of them. */
+static void crop_task(void *ctx, idx task, int slot) {
+    const pad *v = ctx;
+    int last = v->axes - 1;
+    idx size = v->size[last], out = out_size(v, last), rows = 1, block = most(1, TASK / size);
+    for (int axis = 0; axis < last; ++axis) rows *= v->size[axis];
+    for (idx r = task * block; r < least((task + 1) * block, rows); ++r) {
+        idx from = 0, step = 1, rest = r;
+        for (int axis = last - 1; axis >= 0; --axis) {
+            from += (rest % v->size[axis] + v->before[axis]) * step;
+            rest /= v->size[axis];
+            step *= out_size(v, axis);
+        }
+        copy((T *)v->to + r * size, (const T *)v->from + from * out + v->before[last], size, size);
+    }
+    (void)slot;
 }
 
 /* Add a row of dy to the row of dx that it came from. */
@@ -103,5 +122,11 @@ static void backward_task(void *ctx, idx plane, int slot) {
 /* The first axis has no padding: its entries are the planes. */
 int FN(pad_backward)(const pad *v) {
     double work = (double)rows_of(v, 0) * (double)(out_size(v, v->axes - 1) + 40);
+    if (v->mode == FASTNN_PAD_CONSTANT) {
+        idx size = v->size[v->axes - 1], rows = 1;
+        for (int axis = 0; axis < v->axes - 1; ++axis) rows *= v->size[axis];
+        return fastnn_parallel_for(ceil_div(rows, most(1, TASK / size)), crop_task, (void *)v,
+                                   v->threads, work / 4);
+    }
     return fastnn_parallel_for(v->size[0], backward_task, (void *)v, v->threads, work / 2);
 }

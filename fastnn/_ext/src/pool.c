@@ -1,153 +1,500 @@
-/* Max-pooling: a task is one plane, the vector runs along output columns.
+/* Max-pooling: winners of many windows at once, one per lane.
  *
  * The winner of a window is the first maximum in row-major order, or the first NaN. Cells outside
- * the image do not take part; a window without any cell inside gives -inf and no gradient. */
-#include "pool.h"
+ * the image do not take part; a window without any cell inside gives -inf and no gradient.
+ *
+ * A plane is cut into bands of output rows. A band's cells are laid out in phases (phases.h), where
+ * a window's cell is at a fixed distance from its first one, so that the loop over windows knows no
+ * rows, borders or strides. The gradient of the image is gathered in the same way: a phase of dx
+ * looks at the windows around it, in their order, and takes dy where it won. Windows of two columns
+ * side by side, the usual ones, need no phases. */
+#include "phases.h"
 
 #include <math.h>
 
-enum { COLUMNS = 128, NOBODY = 255 };
+enum { CELLS = 4096 }; /* that the phases of a band aim at: 16 KiB of float32 */
+enum { NOBODY = 255 }; /* the winner of a window without cells, if offsets are bytes */
+enum { TASK = 32768 }; /* cells of a task that takes several bands */
 
 typedef fastnn_pool_args pool;
 
-/* A vector of places at any address. */
+/* Offsets of VL windows, as bytes or as words. */
+typedef uint8_t bytes __attribute__((vector_size(VB / sizeof(T))));
+typedef uint8_t bytesu __attribute__((vector_size(VB / sizeof(T)), aligned(1), may_alias));
+typedef int32_t words __attribute__((vector_size(VB / sizeof(T) * 4)));
+typedef int32_t wordsu __attribute__((vector_size(VB / sizeof(T) * 4), aligned(4), may_alias));
+
+/* Winners at any address. */
 typedef I ivecu __attribute__((vector_size(VB), aligned(sizeof(I)), may_alias));
 
-static inline int small_window(const pool *v) { return v->R * v->S <= 255; }
+typedef struct {
+    pool v;
+    int small;                    /* offsets are bytes */
+    int borders;                  /* there are windows that are not wholly inside */
+    idx phases_h, phases_w;       /* that cells of windows are in */
+    idx up, across;               /* rows and columns of a phase between two of their cells */
+    idx rows, pitch;              /* of a phase: of the largest band, and of one row */
+    idx bands, group;             /* of a plane, of a task */
+    idx lines;                    /* rows of all bands */
+    idx *start, *distance, *cell; /* of each phase, of its cells from the first, which cell */
+    char *slots;
+    size_t slot_bytes;
+} plan;
 
-/* Columns q in [*first, *last) of an output row whose cell s falls inside the image. */
-static inline void inside(const pool *v, idx s, idx *first, idx *last) {
-    idx shift = s * v->dw_step - v->left;
-    *first = shift >= 0 ? 0 : least(ceil_div(-shift, v->sw), v->Q);
-    *last = v->Q; /* away from borders there is nothing to divide */
-    if ((v->Q - 1) * v->sw + shift >= v->W)
-        *last = v->W <= shift ? 0 : ceil_div(v->W - shift, v->sw);
+static int has_borders(const pool *v) {
+    return v->top > 0 || v->left > 0 || (v->P - 1) * v->sh - v->top + (v->R - 1) * v->dh >= v->H ||
+           (v->Q - 1) * v->sw - v->left + (v->S - 1) * v->dw_step >= v->W;
 }
 
-/* One cell of the window against the best so far, for `size` windows `step` cells apart; x may be
- * read up to `end`. A NaN beats what is none; -inf beats nothing, for who is first is known. */
-static inline void contest(T *restrict best, I *restrict winner, const T *restrict x, idx size,
-                           idx step, I cell, const T *end) {
-    idx q = 0;
-    for (; q + VL <= size && end - x >= strided_reach(q + VL, step); q += VL) {
-        vec value = strided(x + q * step, step), now = load(best + q);
-        ivec take = ~(value <= now) & (now == now);
-        store(best + q, select(take, value, now));
-        if (winner) {
-            ivecu *to = (ivecu *)(winner + q);
-            *to = (take & cell) | (~take & *to);
-        }
-    }
-    for (; q < size; ++q) {
-        T value = x[q * step], now = best[q];
-        int take = !(value <= now) & (now == now);
-        best[q] = take ? value : now;
-        if (winner) winner[q] = take ? cell : winner[q];
-    }
+/* Planes whose windows are apart from each other and cover all rows follow on each other. */
+static pool joined(const pool *v) {
+    pool w = *v;
+    if (v->index || has_borders(v) || v->P * v->sh != v->H || (v->R - 1) * v->dh >= v->sh) return w;
+    w.H *= v->planes;
+    w.P *= v->planes;
+    w.planes = 1;
+    return w;
 }
 
-/* The first cell inside the image of the windows [q0, q1) of output row p, or -1. */
-static void first_cells(const pool *v, idx p, idx q0, idx q1, I *winner) {
-    idx r = most(0, ceil_div(v->top - p * v->sh, v->dh)), first, last;
-    int none = r >= v->R || p * v->sh - v->top + r * v->dh >= v->H;
-    inside(v, 0, &first, &last);
-    for (idx q = q0; q < q1; ++q) {
-        idx s = 0;
-        if (q < first) s = ceil_div(v->left - q * v->sw, v->dw_step);
-        int out = none | (q >= last) | (s >= v->S);
-        if (s > 0) out |= q * v->sw - v->left + s * v->dw_step >= v->W;
-        winner[q - q0] = out ? -1 : (I)(r * v->S + s);
-    }
+static inline idx cells(const pool *v) { return v->R * v->S; }
+static inline idx phases(const plan *it) { return it->phases_h * it->phases_w; }
+static inline idx offset_bytes(const plan *it) { return it->small ? 1 : 4; }
+static inline idx phase_size(const plan *it) { return (it->rows + it->up) * it->pitch; }
+/* What a vector loop over a band writes. */
+static inline idx flat(const plan *it, idx rows) { return round_up(rows * it->pitch, 2 * VL); }
+
+/* -- plans ----------------------------------------------------------------------------------- */
+
+/* Bands of `lines` rows of a phase, `cols` columns of them of interest. */
+static plan make_plan(const pool *v, idx lines, idx cols) {
+    idx tall = (v->R - 1) * v->dh, wide = (v->S - 1) * v->dw_step;
+    plan it = {.v = *v,
+               .small = cells(v) <= NOBODY,
+               .borders = has_borders(v),
+               .phases_h = least(v->sh, tall + 1),
+               .phases_w = least(v->sw, wide + 1),
+               .up = tall / v->sh,
+               .across = wide / v->sw,
+               .lines = lines};
+    it.pitch = cols + it.across;
+    idx most_rows = most(1, CELLS / phases(&it) / it.pitch - it.up);
+    it.bands = ceil_div(lines, most_rows);
+    it.rows = ceil_div(lines, it.bands);
+    it.group = ceil_div(TASK, v->sh * it.rows * it.pitch * v->sw);
+    return it;
 }
 
-static void forward_row(const pool *v, const T *plane, idx p, idx q0, idx q1, T *best, I *winner) {
-    const T *end = (const T *)v->x + v->planes * v->H * v->W;
-    for (idx q = 0; q < q1 - q0; ++q) best[q] = -(T)INFINITY;
-    if (winner) first_cells(v, p, q0, q1, winner);
-    for (idx r = 0; r < v->R; ++r) {
-        idx h = p * v->sh - v->top + r * v->dh;
-        if (h < 0 || h >= v->H) continue;
-        for (idx s = 0; s < v->S; ++s) {
-            idx first, last;
-            inside(v, s, &first, &last);
-            first = most(first, q0);
-            last = least(last, q1);
-            if (first >= last) continue;
-            const T *x = plane + h * v->W + first * v->sw + s * v->dw_step - v->left;
-            I cell = (I)(r * v->S + s), *who = winner ? winner + first - q0 : NULL;
-            T *row = best + first - q0;
-            if (v->sw == 1)
-                contest(row, who, x, last - first, 1, cell, end);
-            else if (v->sw == 2)
-                contest(row, who, x, last - first, 2, cell, end);
-            else
-                contest(row, who, x, last - first, v->sw, cell, end);
-        }
-    }
-}
-
-/* Where a window's cells are in the image, seen from the first one; for small windows only. */
-static void cell_places(const pool *v, idx *place) {
-    for (idx i = 0; small_window(v) && i < v->R * v->S; ++i)
-        place[i] = i / v->S * v->dh * v->W + i % v->S * v->dw_step;
-}
-
-static inline idx cell_place(const pool *v, const idx *place, idx cell) {
-    return small_window(v) ? place[cell] : cell / v->S * v->dh * v->W + cell % v->S * v->dw_step;
-}
-
-static void forward_task(void *ctx, idx plane, int slot) {
-    const pool *v = ctx;
-    const T *x = (const T *)v->x + plane * v->H * v->W;
-    idx at = plane * v->P * v->Q, place[NOBODY];
-    I winner[COLUMNS];
-    if (v->index) cell_places(v, place);
-    for (idx p = 0; p < v->P; ++p)
-        for (idx q0 = 0; q0 < v->Q; q0 += COLUMNS) {
-            idx size = least(COLUMNS, v->Q - q0);
-            forward_row(v, x, p, q0, q0 + size, (T *)v->y + at,
-                        v->offset || v->index ? winner : NULL);
-            if (v->offset && small_window(v))
-                for (idx q = 0; q < size; ++q) ((uint8_t *)v->offset)[at + q] = (uint8_t)winner[q];
-            else if (v->offset)
-                for (idx q = 0; q < size; ++q) ((int32_t *)v->offset)[at + q] = (int32_t)winner[q];
-            idx corner = (p * v->sh - v->top) * v->W - v->left;
-            for (idx q = 0; v->index && q < size; ++q)
-                v->index[at + q] = winner[q] < 0 ? -1
-                                                 : corner + (q0 + q) * v->sw +
-                                                       cell_place(v, place, (idx)winner[q]);
-            at += size;
-        }
-    (void)slot;
-}
-
-int FN(max_pool_forward)(const pool *v) {
-    double cells = (double)v->planes * (double)(v->P * v->Q) * (double)(v->R * v->S);
-    return fastnn_parallel_for(v->planes, forward_task, (void *)v, v->threads, cells / 8);
-}
-
-static void backward_task(void *ctx, idx plane, int slot) {
-    const pool *v = ctx;
-    const T *dy = v->dy;
-    T *dx = (T *)v->dx + plane * v->H * v->W;
-    idx at = plane * v->P * v->Q, place[NOBODY];
-    memset(dx, 0, (size_t)(v->H * v->W) * sizeof(T));
-    cell_places(v, place);
-    for (idx p = 0; p < v->P; ++p)
-        for (idx q = 0; q < v->Q; ++q, ++at) {
-            T *corner = dx + (p * v->sh - v->top) * v->W + q * v->sw - v->left;
-            if (small_window(v)) {
-                uint8_t cell = ((const uint8_t *)v->offset)[at];
-                if (cell != NOBODY) corner[place[cell]] += dy[at];
-            } else {
-                int32_t cell = ((const int32_t *)v->offset)[at];
-                if (cell >= 0) corner[cell_place(v, place, cell)] += dy[at];
+/* Cells by phase. Looking forward, window i sees its cell at i + distance; looking back, cell i of
+ * that phase of dx was seen by window i + distance, the first window first. */
+static void sort_cells(plan *it, int back) {
+    const pool *v = &it->v;
+    idx n = 0;
+    for (idx f = 0; f < phases(it); ++f) {
+        it->start[f] = n;
+        idx a = f / it->phases_w, b = f % it->phases_w;
+        for (idx r = v->R - 1; r >= 0; --r)
+            for (idx s = v->S - 1; s >= 0; --s) {
+                idx h = r * v->dh, w = s * v->dw_step, at = r * v->S + s;
+                if (h % v->sh != a || w % v->sw != b) continue;
+                idx rows = h / v->sh, cols = w / v->sw;
+                if (!back)
+                    it->distance[at] = f * phase_size(it) + rows * it->pitch + cols;
+                else {
+                    it->cell[n] = at;
+                    it->distance[n++] = (it->up - rows) * it->pitch + it->across - cols;
+                }
             }
-        }
-    (void)slot;
+    }
+    it->start[phases(it)] = n;
 }
 
-int FN(max_pool_backward)(const pool *v) {
-    double cells = (double)v->planes * (double)(v->H * v->W + 4 * v->P * v->Q);
-    return fastnn_parallel_for(v->planes, backward_task, (void *)v, v->threads, cells / 4);
+/* Memory of a slot. Forward: phases of x, results, offsets; backward: dy, phases of dx, offsets. */
+typedef struct {
+    T *many, *few;
+    void *offset, *told;
+    I *winner;
+} memory;
+
+static size_t slot_layout(const plan *it, char *base, memory *m) {
+    size_t a = line_bytes(phases(it) * round_up(phase_size(it), 2 * VL) + it->pitch + 2 * VL);
+    size_t b = line_bytes((it->rows + it->up + 1) * it->pitch + 4 * VL);
+    if (m) *m = (memory){(T *)base, (T *)(base + a), base + a + b, base + a + 2 * b, NULL};
+    if (m) m->winner = m->offset; /* what only backward has, of the size of T */
+    return a + 3 * b;
+}
+
+static int run(plan *it, int back, fastnn_task task, double nanoseconds) {
+    const pool *v = &it->v;
+    idx n = cells(v), f = phases(it) + 1;
+    size_t lists = ((size_t)(2 * n + f) * sizeof(idx) + 63) / 64 * 64;
+    it->slot_bytes = slot_layout(it, NULL, NULL);
+    char *base = fastnn_scratch(lists + (size_t)v->threads * it->slot_bytes);
+    if (!base) return FASTNN_NOMEM;
+    it->distance = (idx *)base;
+    it->cell = it->distance + n;
+    it->start = it->cell + n;
+    it->slots = base + lists;
+    sort_cells(it, back);
+    idx tasks = ceil_div(v->planes * it->bands, it->group);
+    int status = fastnn_parallel_for(tasks, task, it, v->threads, nanoseconds);
+    fastnn_scratch_release(base);
+    return status;
+}
+
+/* -- forward --------------------------------------------------------------------------------- */
+
+/* One cell of each window against the best so far. A NaN beats what is none; where there are no
+ * NaNs, not asking takes half the time. */
+static inline void contest(vec value, ivec cell, vec *best, ivec *winner, const int nans) {
+    ivec take = nans ? ~(value <= *best) & (*best == *best) : value > *best;
+    *best = select(take, value, *best);
+    *winner = (take & cell) | (~take & *winner);
+}
+
+static inline void put_offset(void *offset, idx i, ivec winner, int small) {
+    if (small)
+        *(bytesu *)((uint8_t *)offset + i) = __builtin_convertvector(winner, bytes);
+    else
+        *(wordsu *)((int32_t *)offset + i) = __builtin_convertvector(winner, words);
+}
+
+/* `size` windows whose cells are at x[i + distance], two vectors of them at a time. */
+static inline __attribute__((always_inline)) void play(const T *x, const idx *distance, idx n,
+                                                       idx size, T *y, void *offset,
+                                                       const int small, const int nans) {
+    for (idx i = 0; i < size; i += 2 * VL) {
+        vec b0 = load(x + i + distance[0]), b1 = load(x + i + VL + distance[0]);
+        ivec w0 = {0}, w1 = {0}, cell = {0};
+        for (idx c = 1; c < n; ++c) {
+            const T *from = x + i + distance[c];
+            cell += 1;
+            contest(load(from), cell, &b0, &w0, nans);
+            contest(load(from + VL), cell, &b1, &w1, nans);
+        }
+        store(y + i, b0);
+        store(y + i + VL, b1);
+        if (!offset) continue;
+        put_offset(offset, i, w0, small);
+        put_offset(offset, i + VL, w1, small);
+    }
+}
+
+/* A row of windows of two columns next to each other, `size` >= VL of them. */
+static inline void play_pairs(const pool *v, const T *x, idx size, T *y, uint8_t *offset) {
+    for (idx q = 0; q < size; q += VL) {
+        idx at = least(q, size - VL); /* the last vector goes back a bit */
+        vec best = evens(x + 2 * at);
+        ivec winner = {0};
+        for (idx r = 0; r < v->R; ++r) {
+            const T *row = x + r * v->dh * v->W + 2 * at;
+            if (r) contest(evens(row), (ivec){0} + (I)(2 * r), &best, &winner, 1);
+            contest(odds(row), (ivec){0} + (I)(2 * r + 1), &best, &winner, 1);
+        }
+        store(y + at, best);
+        if (offset) put_offset(offset, at, winner, 1);
+    }
+}
+
+/* The first cell inside the image of window q of row p, or -1: the winner where all are -inf. */
+static int32_t first_cell(const pool *v, idx p, idx q) {
+    idx h = p * v->sh - v->top, w = q * v->sw - v->left;
+    idx r = h < 0 ? ceil_div(-h, v->dh) : 0, s = w < 0 ? ceil_div(-w, v->dw_step) : 0;
+    int none = r >= v->R || h + r * v->dh >= v->H || s >= v->S || w + s * v->dw_step >= v->W;
+    return none ? -1 : (int32_t)(r * v->S + s);
+}
+
+static int any_lane(ivec found) {
+    I any = 0;
+    for (idx j = 0; j < VL; ++j) any |= found[j];
+    return any != 0;
+}
+
+/* Cells outside are -inf too, and one of them may have come first. */
+static void mend(const plan *it, const T *y, void *offset, idx p, idx rows) {
+    const pool *v = &it->v;
+    idx size = rows * v->Q, i = 0;
+    ivec found = {0};
+    for (; i + VL <= size; i += VL) found |= load(y + i) == splat(-(T)INFINITY);
+    int any = any_lane(found);
+    for (; i < size; ++i) any |= y[i] == -(T)INFINITY;
+    for (i = 0; any && i < size; ++i)
+        if (y[i] == -(T)INFINITY) {
+            int32_t cell = first_cell(v, p + i / v->Q, i % v->Q);
+            if (it->small)
+                ((uint8_t *)offset)[i] = (uint8_t)cell;
+            else
+                ((int32_t *)offset)[i] = cell;
+        }
+}
+
+/* Places in the plane from offsets of rows p .. p + rows - 1. */
+static void put_index(const plan *it, const void *offset, idx p, idx rows, int64_t *index) {
+    const pool *v = &it->v;
+    for (idx end = p + rows; p < end; ++p)
+        for (idx q = 0; q < v->Q; ++q, ++index) {
+            idx i = (p + rows - end) * v->Q + q;
+            int32_t cell = it->small ? ((const uint8_t *)offset)[i] : ((const int32_t *)offset)[i];
+            idx first = (p * v->sh - v->top) * v->W + q * v->sw - v->left;
+            if (cell < 0 || (it->small && cell == NOBODY))
+                *index = -1;
+            else
+                *index = first + cell / v->S * v->dh * v->W + cell % v->S * v->dw_step;
+        }
+}
+
+/* to[i .. i+n) = from[j .. j+n), bytes or words; whole vectors where `room` allows. */
+static inline void copy_offsets(void *to, idx i, const void *from, idx j, idx n, idx room,
+                                int small) {
+    idx k = 0;
+    if (small) {
+        uint8_t *t = (uint8_t *)to + i;
+        const uint8_t *f = (const uint8_t *)from + j;
+        for (; k < n && k + VL <= room; k += VL) *(bytesu *)(t + k) = *(const bytesu *)(f + k);
+        for (; k < n; ++k) t[k] = f[k];
+    } else
+        for (; k < n; ++k) ((int32_t *)to)[i + k] = ((const int32_t *)from)[j + k];
+}
+
+/* Also true if there is one in what is left of another band: that only costs time. */
+static int any_nan(const T *x, idx size) {
+    ivec f0 = {0}, f1 = {0};
+    for (idx i = 0; i < size; i += 2 * VL) {
+        vec v0 = load(x + i), v1 = load(x + i + VL);
+        f0 |= v0 != v0;
+        f1 |= v1 != v1;
+    }
+    return any_lane(f0 | f1);
+}
+
+/* Rows p .. p + rows - 1 of a plane by way of its phases. */
+static void forward_band(const plan *it, const memory *m, idx plane, idx p, idx rows, T *y,
+                         void *offset) {
+    const pool *v = &it->v;
+    const T *x = (const T *)v->x + plane * v->H * v->W;
+    const T *end = (const T *)v->x + v->planes * v->H * v->W;
+    T *to = m->many;
+    for (idx a = 0; a < it->phases_h; ++a)
+        for (idx b = 0; b < it->phases_w; ++b, to += phase_size(it))
+            pack(to, rows + it->up, it->pitch, x, v->W, v->H, v->W, p * v->sh - v->top + a, v->sh,
+                 b - v->left, v->sw, -(T)INFINITY, end);
+    idx n = cells(v), size = flat(it, rows);
+    void *offsets = offset ? m->offset : NULL;
+    if (any_nan(m->many, phases(it) * phase_size(it)))
+        if (it->small)
+            play(m->many, it->distance, n, size, m->few, offsets, 1, 1);
+        else
+            play(m->many, it->distance, n, size, m->few, offsets, 0, 1);
+    else if (it->small)
+        play(m->many, it->distance, n, size, m->few, offsets, 1, 0);
+    else
+        play(m->many, it->distance, n, size, m->few, offsets, 0, 0);
+    for (idx r = 0; r < rows; ++r) {
+        copy(y + r * v->Q, m->few + r * it->pitch, v->Q, (rows - r) * v->Q);
+        if (offset)
+            copy_offsets(offset, r * v->Q, m->offset, r * it->pitch, v->Q, (rows - r) * v->Q,
+                         it->small);
+    }
+    if (offset && it->borders) mend(it, y, offset, p, rows);
+}
+
+/* Whether windows can be read from x as they are, in whole vectors. */
+static int in_pairs(const plan *it) {
+    const pool *v = &it->v;
+    return v->S == 2 && v->sw == 2 && v->dw_step == 1 && it->small && !it->borders && v->Q >= VL;
+}
+
+static void forward_task(void *ctx, idx task, int slot) {
+    const plan *it = ctx;
+    const pool *v = &it->v;
+    memory m;
+    slot_layout(it, it->slots + (size_t)slot * it->slot_bytes, &m);
+    for (idx i = task * it->group; i < least((task + 1) * it->group, v->planes * it->bands); ++i) {
+        idx plane = i / it->bands, band = i % it->bands;
+        idx p = part(v->P, it->bands, band), rows = part(v->P, it->bands, band + 1) - p;
+        idx at = (plane * v->P + p) * v->Q;
+        T *y = (T *)v->y + at;
+        void *offset = v->offset ? (char *)v->offset + at * offset_bytes(it) : NULL;
+        void *told = v->index && !offset ? m.told : offset;
+        if (in_pairs(it))
+            for (idx r = 0; r < rows; ++r)
+                play_pairs(v, (const T *)v->x + (plane * v->H + (p + r) * v->sh) * v->W, v->Q,
+                           y + r * v->Q, told ? (uint8_t *)told + r * v->Q : NULL);
+        else
+            forward_band(it, &m, plane, p, rows, y, told);
+        if (v->index) put_index(it, told, p, rows, v->index + at);
+    }
+}
+
+int FN(max_pool_forward)(const pool *args) {
+    pool w = joined(args), *v = &w;
+    plan it = make_plan(v, v->P, v->Q);
+    double windows = (double)v->planes * (double)(v->P * v->Q);
+    double work = (double)v->planes * (double)(v->H * v->W) + windows * (double)cells(v);
+    return run(&it, 0, forward_task, work / 16);
+}
+
+/* -- backward -------------------------------------------------------------------------------- */
+
+/* Bytes as integers. GCC's conversion goes lane by lane, in about 50 instructions. */
+static inline ivec widened(const uint8_t *p) {
+#if VB > 16
+    ivec w;
+#if FASTNN_BITS == 32
+    __asm__("vpmovzxbd %1, %0" : "=v"(w) : "m"(*(const bytesu *)p));
+#else
+    __asm__("vpmovzxbq %1, %0" : "=v"(w) : "m"(*(const bytesu *)p));
+#endif
+    return w;
+#else
+    return __builtin_convertvector(*(const bytesu *)p, ivec);
+#endif
+}
+
+static inline vec won(const T *dy, const I *winner, idx cell) {
+    return (vec)((*(const ivecu *)winner == (I)cell) & (ivec)load(dy));
+}
+
+/* `size` cells of a phase of dx: the sum of dy of those of n windows around that each has won. */
+static void collect(T *dx, const T *dy, const I *winner, const idx *distance, const idx *cell,
+                    idx n, idx size) {
+    for (idx i = 0; i < size; i += 2 * VL) {
+        vec s0 = {0}, s1 = {0};
+        for (idx c = 0; c < n; ++c) {
+            idx at = i + distance[c];
+            s0 += won(dy + at, winner + at, cell[c]);
+            s1 += won(dy + at + VL, winner + at + VL, cell[c]);
+        }
+        store(dx + i, s0);
+        store(dx + i + VL, s1);
+    }
+}
+
+/* to[0 .. n) = winners from offset i on; whole vectors of bytes, as far as there are offsets. */
+static inline void pack_winners(const plan *it, I *to, idx i, idx n) {
+    const uint8_t *small = (const uint8_t *)it->v.offset + i;
+    const int32_t *large = (const int32_t *)it->v.offset + i;
+    idx j = 0, room = it->v.planes * it->v.P * it->v.Q - i;
+    for (; it->small && j < n && j + VL <= room; j += VL) *(ivecu *)(to + j) = widened(small + j);
+    for (; j < n; ++j) to[j] = it->small ? small[j] : large[j];
+}
+
+static inline void nobody(I *to, idx n) {
+    for (idx i = 0; i < n; i += VL) *(ivecu *)(to + i) = (ivec){0} - 1;
+}
+
+/* dy and winners around a band of dx, with nobody's windows between the rows. Each row comes over
+ * what the row before it wrote too much. */
+static void pack_windows(const plan *it, const memory *m, idx plane, idx i0, idx rows) {
+    const pool *v = &it->v;
+    idx from = (plane * v->P + i0 - it->up) * v->Q, all = v->planes * v->P * v->Q;
+    for (idx k = 0; k < rows + it->up; ++k, from += v->Q) {
+        idx p = i0 - it->up + k, to = k * it->pitch;
+        if (p < 0 || p >= v->P) {
+            nobody(m->winner + to, it->pitch);
+            continue;
+        }
+        nobody(m->winner + to, it->across);
+        copy(m->few + to + it->across, (const T *)v->dy + from, v->Q, all - from);
+        pack_winners(it, m->winner + to + it->across, from, v->Q);
+    }
+    nobody(m->winner + (rows + it->up) * it->pitch, it->pitch + VL);
+}
+
+/* A row of dx from a row of its phases, `size` apart; what is in none of them is 0. With stride 2
+ * whole vectors are written where `room` allows: the rows that follow come over what was too much.
+ */
+static void unpack_row(const plan *it, T *dx, const T *lines, idx size, idx room) {
+    const pool *v = &it->v;
+    idx lo, hi, done = 0, pairs;
+    if (v->sw == 1) {
+        done = least(v->W, it->pitch - v->left);
+        copy(dx, lines + v->left, done, room);
+    } else if (v->sw == 2 && it->phases_w == 2) {
+        /* dx[2j] and dx[2j+1] */
+        const T *first = lines + v->left / 2 + (v->left % 2) * size;
+        const T *second = lines + (v->left + 1) / 2 + (1 - v->left % 2) * size;
+        pairs = least(v->W / 2, it->pitch - (v->left + 1) / 2);
+        for (; done < 2 * pairs && done + 2 * VL <= room; done += 2 * VL)
+            interleave(dx + done, load(first + done / 2), load(second + done / 2));
+        for (; done < 2 * pairs; done += 2) {
+            dx[done] = first[done / 2];
+            dx[done + 1] = second[done / 2];
+        }
+        done = 2 * pairs;
+    }
+    for (idx w = done; w < v->W; ++w) dx[w] = 0;
+    for (idx b = 0; b < it->phases_w && done < v->W; ++b) {
+        steps_inside(b - v->left, v->sw, v->W, it->pitch, &lo, &hi);
+        for (idx j = lo; j < hi; ++j)
+            if (b - v->left + j * v->sw >= done) dx[b - v->left + j * v->sw] = lines[b * size + j];
+    }
+}
+
+/* Rows of dx that belong to rows i0 .. i0 + rows - 1 of its phases, through these. */
+static void backward_band(const plan *it, const memory *m, idx plane, idx i0, idx rows) {
+    const pool *v = &it->v;
+    idx size = flat(it, rows);
+    pack_windows(it, m, plane, i0, rows);
+    for (idx f = 0; f < phases(it); ++f) {
+        idx n = it->start[f + 1] - it->start[f];
+        const idx *distance = it->distance + it->start[f], *cell = it->cell + it->start[f];
+        collect(m->many + f * size, m->few, m->winner, distance, cell, n, size);
+    }
+    idx last = least(v->H, (i0 + rows) * v->sh - v->top);
+    idx h = most(0, i0 * v->sh - v->top), a = (h + v->top) % v->sh, i = (h + v->top) / v->sh - i0;
+    for (; h < last; ++h, ++a) {
+        if (a == v->sh) a = 0, ++i;
+        T *dx = (T *)v->dx + (plane * v->H + h) * v->W;
+        if (a >= it->phases_h)
+            memset(dx, 0, (size_t)v->W * sizeof(T));
+        else
+            unpack_row(it, dx, m->many + a * it->phases_w * size + i * it->pitch, size,
+                       (last - h) * v->W);
+    }
+}
+
+/* The same for windows of two columns that are apart from each other. */
+static void backward_pairs(const plan *it, idx plane, idx i0, idx rows) {
+    const pool *v = &it->v;
+    for (idx h = i0 * v->sh; h < least(v->H, (i0 + rows) * v->sh); ++h) {
+        idx p = h / v->sh, a = h - p * v->sh, from = (plane * v->P + p) * v->Q;
+        T *dx = (T *)v->dx + (plane * v->H + h) * v->W;
+        const T *dy = (const T *)v->dy + from;
+        const uint8_t *offset = (const uint8_t *)v->offset + from;
+        if (p >= v->P || a >= it->phases_h || a % v->dh) {
+            memset(dx, 0, (size_t)v->W * sizeof(T));
+            continue;
+        }
+        I cell = (I)(2 * (a / v->dh));
+        for (idx q = 0; q < v->Q; q += VL) {
+            idx at = least(q, v->Q - VL);
+            ivec g = (ivec)load(dy + at), winner = widened(offset + at);
+            interleave(dx + 2 * at, (vec)((winner == cell) & g), (vec)((winner == cell + 1) & g));
+        }
+        for (idx w = 2 * v->Q; w < v->W; ++w) dx[w] = 0;
+    }
+}
+
+static void backward_task(void *ctx, idx task, int slot) {
+    const plan *it = ctx;
+    const pool *v = &it->v;
+    int pairs = in_pairs(it) && it->up == 0;
+    memory m;
+    slot_layout(it, it->slots + (size_t)slot * it->slot_bytes, &m);
+    for (idx i = task * it->group; i < least((task + 1) * it->group, v->planes * it->bands); ++i) {
+        idx plane = i / it->bands, band = i % it->bands;
+        idx i0 = part(it->lines, it->bands, band), rows = part(it->lines, it->bands, band + 1) - i0;
+        if (pairs)
+            backward_pairs(it, plane, i0, rows);
+        else
+            backward_band(it, &m, plane, i0, rows);
+    }
+}
+
+int FN(max_pool_backward)(const pool *args) {
+    pool w = joined(args), *v = &w;
+    plan it = make_plan(v, ceil_div(v->H + v->top, v->sh), v->Q);
+    double windows = (double)v->planes * (double)(v->P * v->Q);
+    double work = (double)v->planes * (double)(v->H * v->W) + windows * (double)cells(v);
+    return run(&it, 1, backward_task, work / 12);
 }

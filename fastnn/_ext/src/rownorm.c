@@ -94,6 +94,7 @@ typedef struct {
 static inline void element_sums(const T *dy, const T *w, const T *x, idx size, pair mean,
                                 sums *to) {
     vec high = splat(mean.high), low = splat(mean.low);
+    const int vectors = size >= VL;
     for (; size > 0; size -= CHAIN_BLOCK) {
         idx block = least(size, CHAIN_BLOCK), i = 0;
         vec s0 = {0}, s1 = {0}, a0 = {0}, a1 = {0};
@@ -109,9 +110,16 @@ static inline void element_sums(const T *dy, const T *w, const T *x, idx size, p
             s0 += g;
             a0 += g * (load(x + i) - high - low);
         }
-        if (i) {
+        if (vectors) {
+            if (i < block) {
+                idx at = block - VL;
+                vec g = masked(load(dy + at) * load(w + at), block - i);
+                s1 += g;
+                a1 += masked(g * (load(x + at) - high - low), block - i);
+            }
             to->slope += total(s0 + s1);
             to->along += total(a0 + a1);
+            i = block;
         }
         double slope[QUAD] = {0}, along[QUAD] = {0};
         for (; i + QUAD <= block; i += QUAD)
@@ -125,8 +133,10 @@ static inline void element_sums(const T *dy, const T *w, const T *x, idx size, p
             slope[0] += g;
             along[0] += g * (double)(x[i] - mean.high - mean.low);
         }
-        to->slope += quad_total(slope);
-        to->along += quad_total(along);
+        if (!vectors) {
+            to->slope += quad_total(slope);
+            to->along += quad_total(along);
+        }
         dy += block;
         w += block;
         x += block;

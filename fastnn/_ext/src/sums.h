@@ -7,14 +7,39 @@
 /* A chain of additions stays this short, for its error grows with its length. */
 enum { CHAIN_BLOCK = 4096 };
 
-/* In pairs, for one after the other would wait for every addition. */
+/* In halves down to 16 bytes, then in float64. */
 static inline double total(vec s) {
-    double sum[VB / sizeof(T)];
-    for (idx j = 0; j < VL; ++j) sum[j] = (double)s[j];
-    for (idx half = VL / 2; half > 0; half /= 2)
-        for (idx j = 0; j < half; ++j) sum[j] += sum[j + half];
-    return sum[0];
+    typedef T quarter __attribute__((vector_size(16), may_alias));
+#if VB == 64
+    typedef T half __attribute__((vector_size(32), may_alias));
+    half h = ((half *)&s)[0] + ((half *)&s)[1];
+    quarter q = ((quarter *)&h)[0] + ((quarter *)&h)[1];
+#elif VB == 32
+    quarter q = ((quarter *)&s)[0] + ((quarter *)&s)[1];
+#else
+    quarter q = s;
+#endif
+#if FASTNN_BITS == 32
+    return ((double)q[0] + (double)q[2]) + ((double)q[1] + (double)q[3]);
+#else
+    return q[0] + q[1];
+#endif
 }
+
+/* 0, 1, 2 ... in a vector. */
+#if VB * 8 / FASTNN_BITS == 2
+#define COUNT ((ivec){0, 1})
+#elif VB * 8 / FASTNN_BITS == 4
+#define COUNT ((ivec){0, 1, 2, 3})
+#elif VB * 8 / FASTNN_BITS == 8
+#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7})
+#else
+#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#endif
+/* The last `rest` numbers before `end` at the end of a vector, zeros before them; `end` is at least
+ * VL numbers behind the row's first. */
+static inline vec masked(vec v, idx rest) { return select(COUNT >= (I)(VL - rest), v, (vec){0}); }
+static inline vec last_of(const T *end, idx rest) { return masked(load(end - VL), rest); }
 
 /* The numbers of a row behind its last whole vector, in float64 and four side by side too. */
 enum { QUAD = 4 };
@@ -24,6 +49,7 @@ static inline double quad_total(const double *s) { return (s[0] + s[1]) + (s[2] 
 /* Sum of row[0 .. size). */
 static inline double row_sum(const T *row, idx size) {
     double sum = 0;
+    const int vectors = size >= VL;
     for (; size > 0; row += CHAIN_BLOCK, size -= CHAIN_BLOCK) {
         idx block = least(size, CHAIN_BLOCK), i = 0;
         vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
@@ -34,7 +60,11 @@ static inline double row_sum(const T *row, idx size) {
             s3 += load(row + i + 3 * VL);
         }
         for (; i + VL <= block; i += VL) s0 += load(row + i);
-        if (i) sum += total((s0 + s1) + (s2 + s3));
+        if (vectors) {
+            if (i < block) s1 += last_of(row + block, block - i);
+            sum += total((s0 + s1) + (s2 + s3));
+            continue;
+        }
         double rest[QUAD] = {0};
         for (; i + QUAD <= block; i += QUAD)
             for (idx j = 0; j < QUAD; ++j) rest[j] += (double)row[i + j];
@@ -63,6 +93,7 @@ typedef struct {
  * sample variance" (1983), equation 1.7. */
 static inline void row_moments(const T *row, idx size, pair mean, moments *to) {
     vec high = splat(mean.high), low = splat(mean.low);
+    const int vectors = size >= VL;
     for (; size > 0; row += CHAIN_BLOCK, size -= CHAIN_BLOCK) {
         idx block = least(size, CHAIN_BLOCK), i = 0;
         vec s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0};
@@ -81,9 +112,15 @@ static inline void row_moments(const T *row, idx size, pair mean, moments *to) {
             s0 += d;
             q0 += d * d;
         }
-        if (i) {
+        if (vectors) {
+            if (i < block) {
+                vec d = masked(load(row + block - VL) - high - low, block - i);
+                s1 += d;
+                q1 += d * d;
+            }
             to->sum += total(s0 + s1);
             to->squares += total((q0 + q1) + (q2 + q3));
+            continue;
         }
         double sum[QUAD] = {0}, squares[QUAD] = {0};
         for (; i + QUAD <= block; i += QUAD)
@@ -112,6 +149,7 @@ static inline double corrected(const moments *rest, double count, double *mean) 
 /* Sum of dy[i] * (row[i] - mean). */
 static inline double row_product_sum(const T *dy, const T *row, idx size, pair mean) {
     double sum = 0;
+    const int vectors = size >= VL;
     vec high = splat(mean.high), low = splat(mean.low);
     for (; size > 0; row += CHAIN_BLOCK, dy += CHAIN_BLOCK, size -= CHAIN_BLOCK) {
         idx block = least(size, CHAIN_BLOCK), i = 0;
@@ -123,7 +161,12 @@ static inline double row_product_sum(const T *dy, const T *row, idx size, pair m
             s3 += load(dy + i + 3 * VL) * (load(row + i + 3 * VL) - high - low);
         }
         for (; i + VL <= block; i += VL) s0 += load(dy + i) * (load(row + i) - high - low);
-        if (i) sum += total((s0 + s1) + (s2 + s3));
+        if (vectors) {
+            const T *x = row + block - VL, *g = dy + block - VL;
+            if (i < block) s1 += masked(load(g) * (load(x) - high - low), block - i);
+            sum += total((s0 + s1) + (s2 + s3));
+            continue;
+        }
         for (; i < block; ++i) sum += (double)dy[i] * (double)(row[i] - mean.high - mean.low);
     }
     return sum;

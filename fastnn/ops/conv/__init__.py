@@ -67,6 +67,8 @@ def _conv2d(
         whole window reaches are ignored. An empty batch gives an empty result. NaN and Inf reach
         the outputs whose window holds them; where an infinite weight meets padding, y, and dx
         beside the border, is NaN or not as the implementation has it, for 0 times Inf is NaN.
+        With Winograd's algorithm (below) they also reach, as NaN, the other outputs of a tile, at
+        most one pixel away (three in F(4x4,3x3)), and in dw all taps of their filter and channel.
         ``backward`` gives ``(x, w, b)``; b is None if there was none.
 
     Raises
@@ -85,6 +87,11 @@ def _conv2d(
     Forward costs 2 N K P Q C/groups R S FLOP and moves the bytes of x, w and y once. Each of dx and
     dw costs as much again. See V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep
     learning" (arXiv 1603.07285), relationship 6 for the sizes.
+
+    Filters of 3x3 with stride 1 and dilation 1 mostly run Winograd's algorithm, 2.25 times fewer
+    products (4 times in dw) at the accuracy of a plain sum; ``fastnn.use(precision="exact")`` turns
+    it off, ``"fast"`` lets y and dx save 4 times too, at about five times the error. See A. Lavin,
+    S. Gray, "Fast algorithms for convolutional neural networks" (arXiv 1509.09308).
 
     Examples
     --------
@@ -345,7 +352,7 @@ conv1d = Op(
     _conv1d,
     returns=Array,
     grads=ConvGrads,
-    impls=["cython:depthwise", "cython:im2col", "numba:direct", "naive"],
+    impls=["cython:depthwise", "cython:direct", "cython:im2col", "numba:direct", "naive"],
     cases=spec.conv1d_cases,
     errors=spec.conv1d_errors,
     terms=spec.terms,
@@ -356,7 +363,10 @@ conv2d = Op(
     _conv2d,
     returns=Array,
     grads=ConvGrads,
-    impls=["cython:depthwise", "cython:im2col", "numba:direct", "naive"],
+    impls=[
+        "cython:depthwise", "cython:winograd", "cython:direct", "cython:im2col", "numba:direct",
+        "naive",
+    ],  # fmt: skip
     cases=spec.conv2d_cases,
     errors=spec.conv2d_errors,
     terms=spec.terms,

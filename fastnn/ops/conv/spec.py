@@ -135,6 +135,13 @@ def conv2d_cases() -> Iterator[Case]:
         padding=1,
     )
     yield case("core", x=shape(3, 4, 40, 18), w=shape(4, 1, 3, 5), groups=4, padding=(1, 2))
+    yield case("core", x=shape(2, 19, 9, 13), w=shape(18, 19, 3, 3), b=shape(18), padding=(0, 2))
+    yield case("core", x=shape(3, 6, 4, 5), w=shape(8, 3, 3, 3), groups=2, padding=((3, 1), (0, 4)))
+    yield case("edge", x=shape(2, 5, 3, 3), w=shape(34, 5, 3, 3))
+    yield case("edge", x=shape(1, 2, 1, 103), w=shape(3, 2, 3, 3), b=shape(3), padding=1)
+    yield case("edge", x=shape(1, 3, 70, 2), w=shape(2, 3, 3, 3), padding=(2, 5))
+    yield case("edge", x=shape(35, 2, 6, 7), w=shape(3, 2, 3, 3), padding="same")
+    yield case("edge", x=shape(1, 70, 5, 6), w=shape(67, 70, 3, 3), padding=1)
     yield case("edge", x=shape(0, 3, 6, 5), w=shape(4, 3, 3, 2), b=shape(4))
     yield case("edge", x=shape(1, 2, 3, 1), w=shape(3, 2, 2, 5), padding=((0, 0), (3, 4)))
     yield case("edge", x=shape(2, 2, 9, 2), w=shape(2, 2, 2, 2), stride=(4, 5), padding=(0, 3))
