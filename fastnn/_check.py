@@ -6,6 +6,7 @@ aligned, C-contiguous arrays of one dtype and sane whole numbers.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ Array = np.ndarray[Any, Any]
 MOST = 2**31
 """The largest stride, padding, dilation or group count: products of them with sizes stay exact."""
 
-F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
+F4, F8, I8 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 
 
 def array(op: str, name: str, value: Any) -> Array:
@@ -64,6 +65,8 @@ def optional(op: str, name: str, value: Any) -> Array | None:
 
 def labels(op: str, name: str, value: Any) -> Array:
     """`value` as a C-contiguous int64 array; any integer dtype is taken, nothing else."""
+    if type(value) is np.ndarray and value.dtype is I8 and value.flags.c_contiguous:
+        return value
     plain = _plain(op, name, value)
     if plain.dtype.kind not in "iu":
         raise DtypeError(f"{op}: {name} has dtype {plain.dtype}; it must be an integer dtype")
@@ -72,12 +75,20 @@ def labels(op: str, name: str, value: Any) -> Array:
     return np.require(plain, np.int64, ["C", "A"])
 
 
+def _within(a: Array, size: int, also: int) -> bool:
+    """Whether all of the int64 array `a` is in [0, size), or `also`; False may mean not known."""
+    compiled: Any = sys.modules.get("fastnn._ext._loss")  # if anything has loaded it yet
+    if compiled is not None:
+        return bool(compiled.within(a, size, also))
+    # As unsigned numbers, negative ones are huge: one pass finds both kinds of error.
+    return not a.size or bool(a.view(np.uint64).max() < size)
+
+
 def below(
     op: str, name: str, a: Array, size: int, limit: str, also: tuple[str, int] | None = None
 ) -> None:
     """Entries of the int64 array `a` are from 0 to size-1, or the option `also`, (name, value)."""
-    # As unsigned numbers, negative ones are huge: one pass finds both kinds of error.
-    if not a.size or a.view(np.uint64).max() < size:
+    if size and _within(a, size, 0 if also is None else also[1]):
         return
     wrong = a.view(np.uint64) >= size
     if also is not None:

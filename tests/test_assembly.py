@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,9 @@ ISAS = {
     "avx512": (["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"], 12),
 }
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or shutil.which("gcc") is None or not SRC.exists(),
-    reason="needs gcc and the C sources",
-)
 
-
-def inner_loop(assembly, function):
-    """Instructions of the innermost loop of `function`: the shortest run that jumps back."""
+def loops_of(assembly, function):
+    """Instructions of every loop of `function` with products: the runs that jump back."""
     body = assembly.split(f"\n{function}:\n", 1)[1].split("\n\t.size\t", 1)[0]
     lines = [line.strip() for line in body.splitlines()]
     places = {line[:-1]: i for i, line in enumerate(lines) if line.endswith(":")}
@@ -33,24 +29,48 @@ def inner_loop(assembly, function):
         jump = re.match(r"j\w+\s+(\.L\w+)", line)
         if jump and places.get(jump[1], i) < i:
             loops.append(lines[places[jump[1]] : i])
-    return min((loop for loop in loops if any("fmadd" in x for x in loop)), key=len)
+    return [loop for loop in loops if any("fmadd" in x for x in loop)]
 
 
-def check_tile(source, function, products, isa, bits, suffix):
-    """The innermost loop of `function`: so many fused products, one broadcast per two or four."""
-    flags, _ = ISAS[isa]
-    command = ["gcc", *FLAGS, *flags, f"-DFASTNN_BITS={bits}", f"-DFASTNN_ISA={isa}", "-S"]
-    done = subprocess.run(
-        [*command, str(SRC / source), "-o", "-"], capture_output=True, text=True, timeout=120
-    )
-    if "unrecognized command" in done.stderr:
-        pytest.skip(f"this gcc does not build {isa} for this CPU family")
-    assert done.returncode == 0, done.stderr
-    loop = inner_loop(done.stdout, function)
-    assert sum(bool(re.match(rf"vfn?m\w+{suffix}\b", x)) for x in loop) == products
-    assert not [x for x in loop if re.match(rf"v(mul|add|mov\w*){suffix}\b", x) and "rsp" in x]
-    assert not [x for x in loop if "(%rsp)" in x or "(%rbp)" in x]
-    assert len(loop) <= products * 3 // 2 + 12
+def inner_loop(assembly, function):
+    """The innermost loop: the shortest."""
+    return min(loops_of(assembly, function), key=len)
+
+
+def whole_loop(assembly, function):
+    """The outermost loop: the longest."""
+    return max(loops_of(assembly, function), key=len)
+
+
+@pytest.fixture(scope="module")
+def assembly():
+    """Assembly of a source for an instruction set and a type, each compiled once."""
+    if not sys.platform.startswith("linux") or shutil.which("gcc") is None or not SRC.exists():
+        pytest.skip("needs gcc and the C sources")
+
+    @cache
+    def compiled(source, isa, bits):
+        command = ["gcc", *FLAGS, *ISAS[isa][0], f"-DFASTNN_BITS={bits}", f"-DFASTNN_ISA={isa}"]
+        done = subprocess.run(
+            [*command, "-S", str(SRC / source), "-o", "-"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if "unrecognized command" in done.stderr:
+            pytest.skip(f"this gcc does not build {isa} for this CPU family")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return compiled
+
+
+def fused(loop, suffix):
+    return sum(bool(re.match(rf"vfn?m\w+{suffix}\b", line)) for line in loop)
+
+
+def vectors_on_stack(loop):
+    return [x for x in loop if ("rsp" in x or "rbp" in x) and re.search(r"%[xyz]mm", x)]
 
 
 @pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
@@ -60,16 +80,34 @@ def check_tile(source, function, products, isa, bits, suffix):
     [
         ("gemm.c", "tile"),
         ("conv_direct.c", "strip"),
+        ("conv_direct_filter.c", "strip"),
         ("conv_winograd.c", "product"),
         ("conv_winograd_filter.c", "outer"),
     ],
 )
-def test_the_tile_has_only_fused_products_and_no_spill(source, tile, isa, bits, suffix):
-    check_tile(source, f"{tile}_{ISAS[isa][1]}", 2 * ISAS[isa][1], isa, bits, suffix)
+def test_the_tile_has_only_fused_products_and_no_spill(assembly, source, tile, isa, bits, suffix):
+    rows = ISAS[isa][1]
+    loop = inner_loop(assembly(source, isa, bits), f"{tile}_{rows}")
+    assert fused(loop, suffix) == 2 * rows
+    assert not [x for x in loop if re.match(rf"v(mul|add){suffix}\b", x)]
+    assert not [x for x in loop if "(%rsp)" in x or "(%rbp)" in x]
+    assert len(loop) <= 3 * rows + 8
+
+
+@pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
+@pytest.mark.parametrize("isa,most", [("avx2", 7), ("avx512", 14)])
+def test_depthwise_keeps_its_outputs_in_registers(assembly, isa, most, bits, suffix):
+    """The taps' loop has a way for one tap and one for two side by side."""
+    loop = whole_loop(assembly("conv_depthwise.c", isa, bits), f"outputs_{most}")
+    assert fused(loop, suffix) > 2 * most  # some may have been moved before the loop's label
+    assert not vectors_on_stack(loop)
 
 
 @pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
 @pytest.mark.parametrize("isa", ISAS)
-def test_four_vectors_of_pixels_for_few_filters(isa, bits, suffix):
+def test_four_vectors_of_pixels_for_few_filters(assembly, isa, bits, suffix):
     rows = ISAS[isa][1] // 2
-    check_tile("conv_direct.c", f"wide_{rows}", 4 * rows, isa, bits, suffix)
+    loop = inner_loop(assembly("conv_direct.c", isa, bits), f"wide_{rows}")
+    assert fused(loop, suffix) == 4 * rows
+    assert not [x for x in loop if "(%rsp)" in x or "(%rbp)" in x]
+    assert len(loop) <= 6 * rows + 12

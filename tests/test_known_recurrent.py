@@ -72,14 +72,17 @@ def draw(op, t, n, i, h, dtype="float64", seed=0, **options):
     return testing.draw(op, fastnn._cases.Case("core", shapes, options), dtype, seed=seed)
 
 
+@pytest.mark.parametrize(("i", "h"), [(7, 19), (3, 150), (70, 33)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layer", OPS, ids=lambda op: op.name)
-def test_a_sequence_alone_or_in_any_batch(layer, dtype, backend):
+def test_a_sequence_alone_or_in_any_batch(layer, dtype, i, h, backend):
     """The same bits for each result, dx and d of the initial states."""
+    if backend != "cython" and i * h > 133:
+        pytest.skip("other products for one sequence than for many: only compiled code")
     t, n = 4, 53 if backend == "cython" else 5
-    whole = draw(layer, t, n, 7, 19, dtype)
+    whole = draw(layer, t, n, i, h, dtype)
     lengths = np.random.default_rng(0).integers(0, t + 1, n)
-    dys = [np.ones((t, n, 19), dtype)] + [np.ones((n, 19), dtype)] * (len(layer.outputs) - 1)
+    dys = [np.ones((t, n, h), dtype)] + [np.ones((n, h), dtype)] * (len(layer.outputs) - 1)
     states = [k for k in ("h0", "c0") if k in whole]
 
     def run(part):
@@ -143,6 +146,51 @@ def test_absent_gradients_are_zeros(layer, backend):
         zeros = tuple(d if k == i else np.zeros_like(d) for k, d in enumerate(dys))
         for a, b in zip(layer.backward(ctx, some), layer.backward(ctx, zeros), strict=True):
             assert a is b or np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("layer", OPS, ids=lambda op: op.name)
+def test_gradients_of_many_steps_are_sums_over_sequences(layer, reverse, backend):
+    """Compiled code takes steps in chunks of 2 MiB; a few sequences make one, all of them many."""
+    t, n, i, h = (60, 40, 5, 100) if backend == "cython" else (6, 4, 2, 3)
+    whole = draw(layer, t, n, i, h, reverse=reverse)
+    whole["b_hh"] = whole["b_ih"][::-1].copy()
+    whole["w_hh"] /= 4  # a map that forgets: rounding errors do not grow over the steps
+    lengths = np.random.default_rng(0).integers(0, t + 1, n)
+    lengths[0] = t
+    states = [name for name in ("h0", "c0") if name in whole]
+    dys = [np.random.default_rng(1).standard_normal((t, n, h)), *[np.ones((n, h)) for _ in states]]
+
+    def run(part):
+        own = whole | {"x": whole["x"][:, part]} | {s: whole[s][part] for s in states}
+        _, ctx = layer.forward(**own, lengths=lengths[part], backend=backend)
+        return layer.backward(ctx, (dys[0][:, part], *(d[part] for d in dys[1:])))
+
+    g, pieces = run(slice(None)), [run(slice(k, k + 2)) for k in range(0, n, 2)]
+    for name in ("w_ih", "w_hh", "b_ih", "b_hh"):
+        total = sum(getattr(piece, name) for piece in pieces)
+        assert np.abs(getattr(g, name) - total).max() <= 1e-12 * np.abs(total).max()
+    assert np.array_equal(g.x, np.concatenate([piece.x for piece in pieces], axis=1))
+
+
+@pytest.mark.parametrize("layer", OPS, ids=lambda op: op.name)
+def test_wide_layers_of_few_sequences_do_not_depend_on_threads(layer):
+    """Compiled code shares the columns of a step among threads if there are two or more."""
+    if "cython" not in BACKENDS:
+        pytest.skip("threads share steps in compiled code only")
+    variants = [{"reset_after": True}, {"reset_after": False}] if layer is fastnn.gru else [{}]
+    for n, options in ((n, options) for n in (1, 3) for options in variants):
+        arguments = draw(layer, 3, n, 40, 520) | options
+        dys = [np.ones((3, n, 520))] + [np.ones((n, 520))] * (len(layer.outputs) - 1)
+        results = []
+        for threads in (1, 2, 3):
+            with fastnn.use(threads=threads, backend="cython"):
+                y, ctx = layer.forward(**arguments)
+                results.append([*y, *layer.backward(ctx, dys)])
+        for other in results[1:]:
+            assert all(
+                a is b or np.array_equal(a, b) for a, b in zip(results[0], other, strict=True)
+            )
 
 
 def test_steps_have_the_bits_of_the_whole_sequence(backend):

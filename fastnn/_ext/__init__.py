@@ -14,6 +14,7 @@ _embedding: Any
 _linear: Any
 _loss: Any
 _norm: Any
+_optim: Any
 _pool: Any
 _rownorm: Any
 _recurrent: Any

@@ -77,6 +77,13 @@ def direct_image(call, cnp.ndarray w not None, cnp.ndarray dy not None, b, cnp.n
     run(kernels(dy).conv_direct_backward_data, call, None, w, b, dy, None, dx, None)
 
 
+def direct_filters(
+    call, cnp.ndarray x not None, cnp.ndarray dy not None, cnp.ndarray dw not None
+):
+    """dw from x and dy."""
+    run(kernels(dy).conv_direct_backward_filter, call, x, None, None, dy, None, None, dw)
+
+
 def depthwise_forward(
     call, cnp.ndarray x not None, cnp.ndarray w not None, b, cnp.ndarray y not None
 ):

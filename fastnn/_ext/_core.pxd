@@ -73,6 +73,8 @@ cdef extern from "src/fastnn.h" nogil:
         const double *scale
         void *dx
         void *dtarget
+        double *totals
+        double gain
         double smoothing
         cnp.int64_t ignore
         idx n, c
@@ -103,7 +105,6 @@ cdef extern from "src/fastnn.h" nogil:
         const void *b_hh
         const void *h0
         const void *c0
-        const void *start
         const void *dy
         const void *dh
         const void *dc
@@ -112,8 +113,11 @@ cdef extern from "src/fastnn.h" nogil:
         void *h
         void *c
         void *tape
-        void *dg
-        void *rh
+        void *dx
+        void *dw_ih
+        void *dw_hh
+        void *db_ih
+        void *db_hh
         void *dh0
         void *dc0
         idx steps, batch, inputs, hidden
@@ -248,6 +252,20 @@ cdef extern from "src/fastnn.h" nogil:
         idx size
         int threads
 
+    ctypedef struct tensor "fastnn_tensor":
+        void *param
+        void *grad
+        void *state[3]
+        idx size, start
+
+    ctypedef struct optim_args "fastnn_optim_args":
+        const tensor *tensors
+        idx count, size
+        double rate, keep, decay, first, second, root, eps, scale, limit
+        double *total
+        int kind, nesterov
+        int threads
+
     ctypedef struct kernel_table "fastnn_kernels":
         int (*gemm)(const gemm_args *) noexcept nogil
         int (*colsum)(const colsum_args *) noexcept nogil
@@ -256,6 +274,7 @@ cdef extern from "src/fastnn.h" nogil:
         int (*conv_im2col_backward_filter)(const conv_args *) noexcept nogil
         int (*conv_direct_forward)(const conv_args *) noexcept nogil
         int (*conv_direct_backward_data)(const conv_args *) noexcept nogil
+        int (*conv_direct_backward_filter)(const conv_args *) noexcept nogil
         int (*conv_depthwise_forward)(const conv_args *) noexcept nogil
         int (*conv_depthwise_backward_data)(const conv_args *) noexcept nogil
         int (*conv_depthwise_backward_filter)(const conv_args *) noexcept nogil
@@ -298,6 +317,9 @@ cdef extern from "src/fastnn.h" nogil:
         int (*recurrent_backward)(const recurrent_args *) noexcept nogil
         int (*limits_multiply_add)(const limits_args *) noexcept nogil
         int (*limits_copy)(const limits_args *) noexcept nogil
+        int (*optim_step)(const optim_args *) noexcept nogil
+        int (*optim_squares)(const optim_args *) noexcept nogil
+        int (*optim_clip)(const optim_args *) noexcept nogil
 
 
 cdef const kernel_table *kernels(cnp.ndarray a) except NULL

@@ -26,27 +26,32 @@ def softmax_xent_forward(
     cnp.ndarray x not None, labels, target, w, double smoothing, ignore,
     cnp.ndarray loss not None, state,
 ):
-    """Loss of each row of x[n,c] as float64[n]; `state` float64[n,3], if not None, for backward."""
+    """Loss of each row of x[n,c] as float64[n]; `state` float64[n,3], if not None, for backward.
+
+    Returns the sum of the losses and that of what their mean divides by.
+    """
     cdef xent_args args
+    cdef double totals[2]
     cdef int status
     cdef const kernel_table *table = kernels(x)
     fill_xent(&args, x, labels, target, w, smoothing, ignore, state)
-    args.loss = <double *>data(loss)
+    args.loss, args.totals = <double *>data(loss), totals
     with nogil:
         status = table.softmax_xent_forward(&args)
     check(status)
+    return totals[0], totals[1]
 
 
 def softmax_xent_backward(
     cnp.ndarray x not None, labels, target, w, double smoothing, ignore,
-    cnp.ndarray state not None, cnp.ndarray scale not None, dx, dtarget,
+    cnp.ndarray state not None, scale, double gain, dx, dtarget,
 ):
-    """Gradients of the rows' losses times scale[n]; None skips one."""
+    """Gradients of the rows' losses times scale[n], or `gain` if that is None; None skips one."""
     cdef xent_args args
     cdef int status
     cdef const kernel_table *table = kernels(x)
     fill_xent(&args, x, labels, target, w, smoothing, ignore, state)
-    args.scale = <const double *>data(scale)
+    args.scale, args.gain = <const double *>data(scale), gain
     args.dx, args.dtarget = data(dx), data(dtarget)
     with nogil:
         status = table.softmax_xent_backward(&args)
@@ -129,3 +134,13 @@ def column_means(cnp.ndarray a not None, cnp.ndarray mean not None):
     with nogil:
         status = table.column_means(&args)
     check(status)
+
+
+def within(cnp.ndarray a not None, cnp.int64_t size, cnp.int64_t also):
+    """Whether all of the contiguous int64 array `a` is from 0 to size-1, or `also`."""
+    cdef const cnp.int64_t *p = <const cnp.int64_t *>data(a)
+    cdef Py_ssize_t i
+    cdef bint wrong = False
+    for i in range(cnp.PyArray_SIZE(a)):
+        wrong |= (<cnp.uint64_t>p[i] >= <cnp.uint64_t>size) & (p[i] != also)
+    return not wrong

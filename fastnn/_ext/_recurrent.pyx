@@ -38,17 +38,24 @@ def forward(
 
 
 def backward(
-    call, int cell, cnp.ndarray w_hh not None, start, lengths, cnp.ndarray tape not None,
-    dy, dh, dc, cnp.ndarray dg not None, rh, cnp.ndarray dh0 not None, dc0,
+    call, int cell, cnp.ndarray x not None, cnp.ndarray w_ih not None, cnp.ndarray w_hh not None,
+    h0, c0, lengths, cnp.ndarray y not None, cnp.ndarray tape not None, dys, grads,
 ):
-    """Gradients of the gates and of the initial states, from those of the results (None: 0)."""
+    """Gradients, in the order of the arguments, from those of y and the last states (None: 0).
+
+    Those of the initial states are always made, the others where `grads` has an array.
+    """
     cdef recurrent_args args
     cdef int status
     cdef const kernel_table *table = kernels(w_hh)
     fill(&args, call, cell, lengths)
-    args.w_hh, args.start, args.tape = data(w_hh), data(start), data(tape)
-    args.dy, args.dh, args.dc = data(dy), data(dh), data(dc)
-    args.dg, args.rh, args.dh0, args.dc0 = data(dg), data(rh), data(dh0), data(dc0)
+    args.x, args.w_ih, args.w_hh = data(x), data(w_ih), data(w_hh)
+    args.h0, args.c0, args.y, args.tape = data(h0), data(c0), data(y), data(tape)
+    args.dy, args.dh = data(dys[0]), data(dys[1])
+    args.dx, args.dw_ih, args.dw_hh = data(grads[0]), data(grads[1]), data(grads[2])
+    args.db_ih, args.db_hh, args.dh0 = data(grads[3]), data(grads[4]), data(grads[5])
+    if len(grads) > 6:
+        args.dc, args.dc0 = data(dys[2]), data(grads[6])
     with nogil:
         status = table.recurrent_backward(&args)
     check(status)

@@ -1,146 +1,155 @@
 /* Depthwise convolution: filters of one channel, K a multiple of C, near the speed of memory.
  *
- * A plane is laid out in phases: phase (a, b) holds x[i*sh + a][j*sw + b] of the padded plane, all
- * phases with one pitch. There tap (r, s) of an output is at a fixed distance from it, so a tile of
- * outputs is one vector loop over a flat index, for any stride, dilation and size: what it computes
- * between the rows is thrown away, and borders are zeros. The gradient of the image is the same
- * loop over dy, once per phase with that phase's taps; the gradient of the filters sums products of
- * flat dy, zero between its rows, and a phase.
+ * A vector is VL planes: they are transposed to cells [row][column][plane], with their zeros, where
+ * any tap of any stride and dilation is at a fixed distance from its output and no lane is lost to
+ * borders or rows' ends, however small an image is. Planes are those of all samples, one after the
+ * other. The gradient of the image is the same loop over dy, column phase after column phase with
+ * that phase's taps; that of the filters keeps a vector of sums per tap.
  *
  * Tiles follow from the shape alone, and no number of y or dx depends on them: terms are added in
  * the order of taps. */
-#include "conv_taps.h"
+#include "conv_cells.h"
 
-enum { UNROLL = 4 };     /* vectors of outputs that share the load of a tap's weight */
-enum { TILE = 4096 };    /* cells that the phases of a tile aim at: 16 KiB of float32 */
-enum { COLUMNS = 512 };  /* outputs of a row that a tile has at least, if the row has them */
+enum { CELLS = 2048 };   /* of a tile: 128 KiB at the most, in the second level */
 enum { DOTS = 9 };       /* taps that the gradient of the filters sums at the same time */
-enum { DOT_TASKS = 12 }; /* with fewer filters their gradient splits the batch too */
+enum { DOT_TASKS = 12 }; /* with fewer vectors of channels their gradient splits the batch too */
+
+/* Outputs of a row that share the load of a tap's weights: common widths are multiples of 7. With
+ * their weights and cells they must fit the registers. */
+#if defined(__AVX512F__)
+#define OUTPUTS 14
+#else
+#define OUTPUTS 7
+#endif
 
 /* A vector of T as float64. */
 typedef double dvec __attribute__((vector_size(VB / sizeof(T) * sizeof(double))));
 typedef double dvecu
     __attribute__((vector_size(VB / sizeof(T) * sizeof(double)), aligned(8), may_alias));
 
-/* How planes are cut into tiles; rows, columns and cells are those of one phase. */
 typedef struct {
     const conv *v;
-    idx phases_h, phases_w;     /* that taps look at: fewer than the stride if taps are few */
-    idx up, across;             /* rows and columns that a tile looks beyond itself */
-    idx row0, col0, rows, cols; /* what is tiled */
-    idx row_tiles, col_tiles;   /* of a plane */
-    idx height, pitch;          /* of the largest tile with what it looks at */
-    idx tiles, group;           /* of the call, of a task */
-    idx splits;                 /* of the sums over the batch */
-    idx *start, *tap;           /* taps by phase: phase f has tap[start[f]] .. tap[start[f+1]-1] */
-    idx *distance;              /* of each of them from its output's cell */
-    double *sums;               /* splits x K x taps */
+    int back;       /* whether tiles are of dx, from cells of dy */
+    idx high, wide; /* rows and columns of the planes that are cut into tiles */
+    idx row_tiles, col_tiles;
+    idx rows, cols;              /* of the largest tile */
+    idx height, pitch;           /* cells that it looks at */
+    idx phases_h, phases_w;      /* that have taps; forward there is but one */
+    idx splits;                  /* of the sums over the batch */
+    idx *start, *tap, *distance; /* phase f has tap[start[f]] .. tap[start[f+1]-1], so far away */
+    idx lanes;                   /* channels and, once more, the first ones */
+    T *weights, *first;          /* [filter of a channel][sorted tap][lanes], [..][lanes] */
+    double *sums;                /* splits x K x taps */
     char *slots;
-    size_t slot_bytes;
+    size_t slot_bytes, cells_bytes;
 } plan;
 
 typedef struct {
-    idx i0, rows, j0, cols; /* the cells of every phase */
-    idx flat;               /* cells from the first to the last one */
-} tile;
+    idx i, rows, j, cols;
+} tile_place;
 
 static inline idx taps(const conv *v) { return v->R * v->S; }
-static inline idx phases(const plan *it) { return it->phases_h * it->phases_w; }
-static inline idx plane_tiles(const plan *it) { return it->row_tiles * it->col_tiles; }
+static inline idx per_channel(const conv *v) { return v->K / v->C; }
+static inline idx tiles_of(const plan *it) { return it->row_tiles * it->col_tiles; }
 
-/* Cells that the vector loop over a tile writes, and reads of each tap. */
-static inline idx whole(idx flat) { return round_up(flat, UNROLL * VL); }
+/* Cells along an axis that `outputs` outputs look at. */
+static idx look(int back, idx outputs, idx step, idx reach) {
+    return back ? (outputs - 1) / step + 2 + reach / step : (outputs - 1) * step + 1 + reach;
+}
 
-/* Tiles of the cells [row0, row0 + rows) x [col0, col0 + cols) of `planes` planes. */
-static plan make_plan(const conv *v, idx planes, idx row0, idx rows, idx col0, idx cols) {
-    idx tall = (v->R - 1) * v->dh, wide = (v->S - 1) * v->dw_step;
-    plan it = {.v = v,
-               .phases_h = least(v->sh, tall + 1),
-               .phases_w = least(v->sw, wide + 1),
-               .up = tall / v->sh,
-               .across = wide / v->sw,
-               .row0 = row0,
-               .col0 = col0,
-               .rows = rows,
-               .cols = cols,
-               .splits = 1};
-    idx aim = most(1, TILE / phases(&it)), width = cols;
-    if ((cols + it.across) * (1 + it.up) > aim) width = least(cols, most(COLUMNS, it.across));
-    it.col_tiles = ceil_div(cols, width);
-    it.pitch = ceil_div(cols, it.col_tiles) + it.across;
-    it.row_tiles = ceil_div(rows, most(1, aim / it.pitch));
-    it.height = ceil_div(rows, it.row_tiles) + it.up;
-    it.tiles = planes * plane_tiles(&it);
-    it.group = ceil_div(TILE, phases(&it) * it.height * it.pitch);
+static plan make_plan(const conv *v, int back) {
+    plan it = {.v = v, .back = back, .splits = 1, .lanes = v->C + VL};
+    it.high = it.rows = back ? v->H : v->P;
+    it.wide = it.cols = back ? v->W : v->Q;
+    idx tall = (v->R - 1) * v->dh, across = (v->S - 1) * v->dw_step;
+    it.phases_h = back ? least(v->sh, tall + 1) : 1;
+    it.phases_w = back ? least(v->sw, across + 1) : 1;
+    for (;;) {
+        it.height = look(back, it.rows, v->sh, tall);
+        it.pitch = look(back, it.cols, v->sw, across);
+        if (it.height * it.pitch <= CELLS) break;
+        if (it.rows > 1)
+            it.rows = ceil_div(it.rows, 2);
+        else if (it.cols > 1 && it.pitch > 2 * across)
+            it.cols = ceil_div(it.cols, 2);
+        else
+            break;
+    }
+    it.row_tiles = ceil_div(it.high, it.rows);
+    it.col_tiles = ceil_div(it.wide, it.cols);
+    it.cells_bytes = line_bytes((it.height * it.pitch + VL) * VL);
+    it.slot_bytes = it.cells_bytes + line_bytes((it.rows * it.cols + VL) * VL) +
+                    (size_t)(per_channel(v) * taps(v) * VL) * sizeof(double);
     return it;
 }
 
-/* Tile `index` of a plane. */
-static tile tile_of(const plan *it, idx index) {
-    if (plane_tiles(it) == 1) /* a division would cost as much as a small plane */
-        return (tile){it->row0, it->rows, it->col0, it->cols,
-                      (it->rows - 1) * it->pitch + it->cols};
+static tile_place tile_of(const plan *it, idx index) {
     idx r = index / it->col_tiles, c = index % it->col_tiles;
-    tile t = {.i0 = it->row0 + part(it->rows, it->row_tiles, r),
-              .j0 = it->col0 + part(it->cols, it->col_tiles, c)};
-    t.rows = it->row0 + part(it->rows, it->row_tiles, r + 1) - t.i0;
-    t.cols = it->col0 + part(it->cols, it->col_tiles, c + 1) - t.j0;
-    t.flat = (t.rows - 1) * it->pitch + t.cols;
+    tile_place t = {.i = part(it->high, it->row_tiles, r), .j = part(it->wide, it->col_tiles, c)};
+    t.rows = part(it->high, it->row_tiles, r + 1) - t.i;
+    t.cols = part(it->wide, it->col_tiles, c + 1) - t.j;
     return t;
 }
 
-/* Sort taps by phase. Looking forward, an output at cell f sees tap t at f + distance; looking
- * back, the cell f of that phase of dx gets dy from f + distance. */
-static void sort_taps(plan *it, int back) {
+/* Taps by phase. Forward there is one phase, and an output at cell f sees a tap at f + distance;
+ * looking back, cell f of a phase of dx gets dy from f + distance. */
+static void sort_taps(plan *it) {
     const conv *v = it->v;
-    idx phase = it->height * it->pitch, n = 0;
-    for (idx f = 0; f < phases(it); ++f) {
+    idx n = 0, up = (v->R - 1) * v->dh / v->sh, across = (v->S - 1) * v->dw_step / v->sw;
+    for (idx f = 0; f < it->phases_h * it->phases_w; ++f) {
         it->start[f] = n;
         for (idx t = 0; t < taps(v); ++t) {
             idx h = t / v->S * v->dh, w = t % v->S * v->dw_step;
-            if (h % v->sh != f / it->phases_w || w % v->sw != f % it->phases_w) continue;
-            idx rows = h / v->sh, cols = w / v->sw;
+            if (it->back && (h % v->sh != f / it->phases_w || w % v->sw != f % it->phases_w))
+                continue;
             it->tap[n] = t;
-            it->distance[n++] = back ? (it->up - rows) * it->pitch + it->across - cols
-                                     : f * phase + rows * it->pitch + cols;
+            it->distance[n++] = VL * (it->back ? (up - h / v->sh) * it->pitch + across - w / v->sw
+                                               : h * it->pitch + w);
         }
     }
-    it->start[phases(it)] = n;
+    it->start[it->phases_h * it->phases_w] = n;
 }
 
-/* Memory of a slot: phases, results (or dy), a filter's weights by phase, sums of lanes. */
-typedef struct {
-    T *phases, *results, *weights;
-    double *lanes;
-} memory;
-
-static size_t slot_layout(const plan *it, char *base, memory *m) {
-    idx cells = phases(it) * it->height * it->pitch + UNROLL * VL; /* vectors end there */
-    size_t a = line_bytes(cells);
-    size_t b = line_bytes(phases(it) * whole((it->height - it->up) * it->pitch) + VL);
-    size_t c = line_bytes(taps(it->v));
-    if (m)
-        *m =
-            (memory){(T *)base, (T *)(base + a), (T *)(base + a + b), (double *)(base + a + b + c)};
-    return a + b + c + (size_t)(taps(it->v) * VL) * sizeof(double);
-}
-
-/* Allocate all, sort taps, run `tasks` tasks of about `work` multiply-adds in all. */
-static int run(plan *it, int back, fastnn_task task, idx tasks, double work) {
+/* Weights with channels as lanes, so that the vector of any plane's channels is in one piece. */
+static void spread_weights(const plan *it) {
     const conv *v = it->v;
-    size_t lists = ((size_t)(2 * taps(v) + phases(it) + 1) * sizeof(idx) + 63) / 64 * 64;
-    size_t sums = ((size_t)(it->splits * v->K * taps(v)) * sizeof(double) + 63) / 64 * 64;
-    if (it->splits == 1) sums = 0;
-    it->slot_bytes = slot_layout(it, NULL, NULL);
-    char *base = fastnn_scratch(lists + sums + (size_t)v->threads * it->slot_bytes);
+    const T *w = v->w, *b = v->b;
+    for (idx j = 0; j < per_channel(v); ++j)
+        for (idx t = 0; t < taps(v); ++t) {
+            T *to = it->weights + (j * taps(v) + t) * it->lanes;
+            for (idx i = 0; i < it->lanes; ++i)
+                to[i] = w[(i % v->C * per_channel(v) + j) * taps(v) + it->tap[t]];
+        }
+    for (idx j = 0; j < per_channel(v); ++j) /* of dx: b is per channel */
+        for (idx i = 0; i < it->lanes; ++i)
+            it->first[j * it->lanes + i] = !b         ? 0
+                                           : it->back ? (j ? 0 : b[i % v->C])
+                                                      : b[i % v->C * per_channel(v) + j];
+}
+
+/* Allocate all, sort taps, run `tasks` tasks. */
+static int run(plan *it, fastnn_task task, idx tasks) {
+    const conv *v = it->v;
+    idx phases = it->phases_h * it->phases_w;
+    size_t lists = ((size_t)(2 * taps(v) + phases + 1) * sizeof(idx) + 63) / 64 * 64;
+    size_t sums = it->splits > 1 ? (size_t)(it->splits * v->K * taps(v)) * sizeof(double) : 0;
+    sums = (sums + 63) / 64 * 64;
+    size_t weights = v->w ? line_bytes(per_channel(v) * taps(v) * it->lanes) : 0;
+    size_t first = v->w ? line_bytes(per_channel(v) * it->lanes) : 0;
+    char *base =
+        fastnn_scratch(lists + sums + weights + first + (size_t)v->threads * it->slot_bytes);
     if (!base) return FASTNN_NOMEM;
     it->tap = (idx *)base;
     it->distance = it->tap + taps(v);
     it->start = it->distance + taps(v);
     it->sums = (double *)(base + lists);
-    it->slots = base + lists + sums;
-    sort_taps(it, back);
-    int status = fastnn_parallel_for(tasks, task, it, v->threads, work / 16);
+    it->weights = (T *)(base + lists + sums);
+    it->first = (T *)(base + lists + sums + weights);
+    it->slots = base + lists + sums + weights + first;
+    sort_taps(it);
+    if (v->w) spread_weights(it);
+    double work = (double)v->N * (double)v->K * (double)(v->P * v->Q) * (double)(taps(v) + 8);
+    int status = fastnn_parallel_for(tasks, task, it, v->threads, work / 32);
     if (status == FASTNN_OK && it->splits > 1) {
         T *dw = v->dw;
         for (idx i = 0; i < v->K * taps(v); ++i) {
@@ -153,263 +162,248 @@ static int run(plan *it, int back, fastnn_task task, idx tasks, double work) {
     return status;
 }
 
-/* -- moving planes in and out ---------------------------------------------------------------- */
-
-/* The phases of plane `index` of x that a tile of outputs looks at. */
-static void pack_phases(const plan *it, T *to, idx index, const tile *t) {
-    const conv *v = it->v;
-    const T *x = (const T *)v->x + index * v->H * v->W;
-    const T *end = (const T *)v->x + v->N * v->C * v->H * v->W;
-    for (idx a = 0; a < it->phases_h; ++a)
-        for (idx b = 0; b < it->phases_w; ++b, to += it->height * it->pitch) {
-            idx h0 = t->i0 * v->sh + a - v->top, w0 = t->j0 * v->sw + b - v->left;
-            pack(to, it->height, it->pitch, x, v->W, v->H, v->W, h0, v->sh, w0, v->sw, 0, end);
-        }
-}
-
-/* `rows` rows of plane `index` of dy from (p0, q0) on, nothing from column `last` on. */
-static void pack_dy(const plan *it, T *to, idx rows, idx index, idx p0, idx q0, idx last) {
-    const conv *v = it->v;
-    const T *end = (const T *)v->dy + v->N * v->K * v->P * v->Q;
-    pack(to, rows, it->pitch, (const T *)v->dy + index * v->P * v->Q, v->Q, v->P, last, p0, 1, q0,
-         1, 0, end);
-}
-
-/* Columns of phase b that are inside the rows of x. */
-static inline void columns(const conv *v, const tile *t, idx b, idx *lo, idx *hi) {
-    steps_inside(t->j0 * v->sw - v->left + b, v->sw, v->W, t->cols, lo, hi);
-}
-
-/* One row of dx, from where the tile begins, from a row of its phases, `size` apart; `none` of the
- * phases have taps from that one on. */
-static void unpack_row(const conv *v, T *dx, const T *lines, idx size, idx none, T first,
-                       const tile *t) {
-    for (idx b = 0; b < v->sw; ++b) {
-        idx lo, hi;
-        columns(v, t, b, &lo, &hi);
-        for (idx j = lo; j < hi; ++j) dx[b + j * v->sw] = b < none ? lines[b * size + j] : first;
-    }
-}
-
-/* The rows of plane `index` of dx that belong to a tile. */
-static void unpack(const plan *it, idx index, const T *results, idx size, T first, const tile *t) {
-    const conv *v = it->v;
-    idx lo, hi, lo1, hi1;
-    columns(v, t, 0, &lo, &hi);
-    columns(v, t, 1, &lo1, &hi1);
-    idx top = t->i0 * v->sh - v->top, end = least(v->H, top + t->rows * v->sh);
-    T *to = (T *)v->dx + index * v->H * v->W + t->j0 * v->sw - v->left;
-    for (idx r = 0; r < t->rows; ++r)
-        for (idx a = 0; a < v->sh; ++a) {
-            idx h = top + r * v->sh + a;
-            const T *lines = results + a * it->phases_w * size + r * it->pitch;
-            if (h < 0 || h >= end) continue;
-            if (a >= it->phases_h || v->sw > 2 || it->phases_w < v->sw) {
-                unpack_row(v, to + h * v->W, lines, size, a < it->phases_h ? it->phases_w : 0,
-                           first, t);
-            } else if (v->sw == 1) {
-                copy(to + h * v->W + lo, lines + lo, hi - lo,
-                     it->col_tiles == 1 ? (end - h) * v->W : hi - lo);
-            } else {
-                T *restrict row = to + h * v->W;
-                const T *restrict even = lines, *restrict odd = lines + size;
-                if (lo1 < lo) row[2 * lo1 + 1] = odd[lo1];
-                if (hi > hi1) row[2 * hi1] = even[hi1];
-                for (idx j = lo; j < hi1; ++j) {
-                    row[2 * j] = even[j];
-                    row[2 * j + 1] = odd[j];
-                }
-            }
-        }
-}
-
 /* -- forward and gradient of the image ------------------------------------------------------- */
 
-/* to[f] = first (or itself) + sum over n taps of w[t] * from[f + distance[t]]. */
-static void add_taps(T *restrict to, const T *restrict from, idx flat, const T *w,
-                     const idx *distance, idx n, const T *first) {
-    for (idx f = 0; f < flat; f += UNROLL * VL, to += UNROLL * VL, from += UNROLL * VL) {
-        vec y0, y1, y2, y3;
-        if (first) {
-            y0 = y1 = y2 = y3 = splat(*first);
-        } else {
-            y0 = load(to);
-            y1 = load(to + VL);
-            y2 = load(to + 2 * VL);
-            y3 = load(to + 3 * VL);
-        }
-        for (idx t = 0; t < n; ++t) {
-            vec s = splat(w[t]);
-            const T *x = from + distance[t];
-            y0 += s * load(x);
-            y1 += s * load(x + VL);
-            y2 += s * load(x + 2 * VL);
-            y3 += s * load(x + 3 * VL);
-        }
-        store(to, y0);
-        store(to + VL, y1);
-        store(to + 2 * VL, y2);
-        store(to + 3 * VL, y3);
+/* Taps of a run of outputs: their number, distances and weights, `lanes` apart. */
+typedef struct {
+    idx count, lanes;
+    const idx *distance;
+    const T *weights;
+} window;
+
+/* Outputs `put` apart: first (NULL: what is there) + the sum over taps of w * x, x `get` apart. */
+typedef void outputs(T *to, idx put, const T *x, idx get, const window *w, const T *first);
+
+#define ROWS_13(M) ROWS_12(M) M(12)
+#define ROWS_14(M) ROWS_13(M) M(13)
+#define BEGIN(i) vec x##i = first ? load(first) : load(to + i * put);
+#define ADD(i) x##i += weight * load(cell + i * get);
+#define ADD_PAIR(i)                                                                                \
+    here = next;                                                                                   \
+    next = load(cell + (i + 1) * VL);                                                              \
+    x##i += weight * here;                                                                         \
+    x##i += after * next;
+#define END(i) store(to + i * put, x##i);
+/* Two taps side by side load the cells that they share once: else loads would set the pace. */
+#define OUTPUT(n)                                                                                  \
+    static void outputs_##n(T *to, idx put, const T *x, idx get, const window *w,                  \
+                            const T *first) {                                                      \
+        ROWS_##n(BEGIN);                                                                           \
+        for (idx t = 0; t < w->count; ++t) {                                                       \
+            const T *cell = x + w->distance[t];                                                    \
+            vec weight = load(w->weights + t * w->lanes);                                          \
+            if (get == VL && t + 1 < w->count && w->distance[t + 1] - w->distance[t] == VL) {      \
+                vec after = load(w->weights + ++t * w->lanes), here, next = load(cell);            \
+                ROWS_##n(ADD_PAIR);                                                                \
+            } else {                                                                               \
+                ROWS_##n(ADD);                                                                     \
+            }                                                                                      \
+        }                                                                                          \
+        ROWS_##n(END);                                                                             \
+    }
+#if OUTPUTS == 14
+#define ALL_OUTPUTS(F) ALL_ROWS(F) F(13) F(14)
+#else
+#define ALL_OUTPUTS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7)
+#endif
+ALL_OUTPUTS(OUTPUT)
+
+#define ENTRY(n) outputs_##n,
+static outputs *const rows_of[OUTPUTS + 1] = {0, ALL_OUTPUTS(ENTRY)};
+
+/* `count` outputs of a row. */
+static void add_row(T *to, idx put, const T *x, idx get, idx count, const window *w,
+                    const T *first) {
+    idx blocks = ceil_div(count, OUTPUTS);
+    for (idx b = 0; b < blocks; ++b) {
+        idx q = part(count, blocks, b);
+        rows_of[part(count, blocks, b + 1) - q](to + q * put, put, x + q * get, get, w, first);
     }
 }
 
-/* The weights of filter k in the order of sorted taps. */
-static const T *sorted_weights(const plan *it, T *to, idx k) {
-    const T *w = (const T *)it->v->w + k * taps(it->v);
-    for (idx t = 0; t < taps(it->v); ++t) to[t] = w[it->tap[t]];
-    return to;
-}
-
-static inline T first_value(const conv *v, idx plane) {
-    return v->b ? ((const T *)v->b)[plane] : 0;
+/* The finished cells of a tile to `m` planes, each `apart` from the next. */
+static void unpack_tile(const plan *it, T *plane, idx m, idx apart, const T *cells,
+                        const tile_place *t) {
+    T *to = plane + t->i * it->wide + t->j;
+    if (it->col_tiles == 1) {
+        unpack_cells(to, m, apart, cells, t->rows * t->cols);
+        return;
+    }
+    for (idx i = 0; i < t->rows; ++i)
+        unpack_cells(to + i * it->wide, m, apart, cells + i * t->cols * VL, t->cols);
 }
 
 static void forward_task(void *ctx, idx task, int slot) {
     const plan *it = ctx;
     const conv *v = it->v;
-    memory m;
-    slot_layout(it, it->slots + (size_t)slot * it->slot_bytes, &m);
-    for (idx i = task * it->group; i < least((task + 1) * it->group, it->tiles); ++i) {
-        tile t = tile_of(it, i % plane_tiles(it));
-        idx plane = i / plane_tiles(it), n = plane / v->K, k = plane % v->K;
-        T first = first_value(v, k);
-        pack_phases(it, m.phases, n * v->C + k / (v->K / v->C), &t);
-        add_taps(m.results, m.phases, t.flat, sorted_weights(it, m.weights, k), it->distance,
-                 taps(v), &first);
-        T *y = (T *)v->y + plane * v->P * v->Q + t.i0 * v->Q + t.j0;
-        for (idx r = 0; r < t.rows; ++r)
-            copy(y + r * v->Q, m.results + r * it->pitch, t.cols,
-                 it->col_tiles == 1 ? (t.rows - r) * v->Q : t.cols);
+    tile_place t = tile_of(it, task % tiles_of(it));
+    idx plane = task / tiles_of(it) * VL, m = least(VL, v->N * v->C - plane), c = plane % v->C;
+    T *cells = (T *)(it->slots + (size_t)slot * it->slot_bytes);
+    T *results = (T *)((char *)cells + it->cells_bytes);
+    images x = {(const T *)v->x + plane * v->H * v->W, m, v->H, v->W, VL, v->H * v->W};
+    pack_block(&x, cells, it->pitch, look(0, t.rows, v->sh, (v->R - 1) * v->dh),
+               look(0, t.cols, v->sw, (v->S - 1) * v->dw_step), t.i * v->sh - v->top, 1,
+               t.j * v->sw - v->left);
+    for (idx j = 0; j < per_channel(v); ++j) {
+        window w = {taps(v), it->lanes, it->distance, it->weights + j * taps(v) * it->lanes + c};
+        for (idx i = 0; i < t.rows; ++i)
+            add_row(results + i * t.cols * VL, VL, cells + i * v->sh * it->pitch * VL, v->sw * VL,
+                    t.cols, &w, it->first + j * it->lanes + c);
+        unpack_tile(it, (T *)v->y + (plane * per_channel(v) + j) * v->P * v->Q, m,
+                    per_channel(v) * v->P * v->Q, results, &t);
     }
 }
 
-static double products(const conv *v) {
-    return (double)v->N * (double)v->K * (double)(v->P * v->Q) * (double)taps(v);
+int FN(conv_depthwise_forward)(const conv *v) {
+    plan it = make_plan(v, 0);
+    return run(&it, forward_task, ceil_div(v->N * v->C, VL) * tiles_of(&it));
 }
 
-int FN(conv_depthwise_forward)(const conv *v) {
-    plan it = make_plan(v, v->N * v->K, 0, v->P, 0, v->Q);
-    return run(&it, 0, forward_task, ceil_div(it.tiles, it.group), products(v));
+/* One row of a tile of dx, phase after phase; `cells` are where its row begins in those of dy. */
+static void image_row_phases(const plan *it, T *to, const T *cells, idx phase_row, idx j,
+                             const tile_place *t, idx c) {
+    const conv *v = it->v;
+    for (idx b = 0; b < least(v->sw, t->cols); ++b) {
+        idx at = t->j + v->left + b, column = at % v->sw;
+        window w = {.lanes = it->lanes};
+        if (phase_row < it->phases_h && column < it->phases_w) {
+            idx f = phase_row * it->phases_w + column, n = it->start[f];
+            w = (window){it->start[f + 1] - n, it->lanes, it->distance + n,
+                         it->weights + (j * taps(v) + n) * it->lanes + c};
+        }
+        add_row(to + b * VL, v->sw * VL, cells + (at / v->sw - (t->j + v->left) / v->sw) * VL, VL,
+                ceil_div(t->cols - b, v->sw), &w, j ? NULL : it->first + c);
+    }
 }
 
 static void image_task(void *ctx, idx task, int slot) {
     const plan *it = ctx;
     const conv *v = it->v;
-    memory m;
-    slot_layout(it, it->slots + (size_t)slot * it->slot_bytes, &m);
-    idx per_channel = v->K / v->C, size = whole((it->height - it->up) * it->pitch);
-    for (idx i = task * it->group; i < least((task + 1) * it->group, it->tiles); ++i) {
-        tile t = tile_of(it, i % plane_tiles(it));
-        idx plane = i / plane_tiles(it), n = plane / v->C, c = plane % v->C;
-        T first = first_value(v, c);
-        for (idx j = 0; j < per_channel; ++j) {
-            idx k = c * per_channel + j;
-            pack_dy(it, m.phases, it->height, n * v->K + k, t.i0 - it->up, t.j0 - it->across, v->Q);
-            const T *w = sorted_weights(it, m.weights, k);
-            for (idx f = 0; f < phases(it); ++f)
-                add_taps(m.results + f * size, m.phases, t.flat, w + it->start[f],
-                         it->distance + it->start[f], it->start[f + 1] - it->start[f],
-                         j ? NULL : &first);
+    tile_place t = tile_of(it, task % tiles_of(it));
+    idx plane = task / tiles_of(it) * VL, m = least(VL, v->N * v->C - plane), c = plane % v->C;
+    T *cells = (T *)(it->slots + (size_t)slot * it->slot_bytes);
+    T *results = (T *)((char *)cells + it->cells_bytes);
+    idx up = (v->R - 1) * v->dh / v->sh, across = (v->S - 1) * v->dw_step / v->sw;
+    idx p = (t.i + v->top) / v->sh, q = (t.j + v->left) / v->sw;
+    idx rows = (t.i + t.rows - 1 + v->top) / v->sh - p + 1 + up;
+    idx cols = (t.j + t.cols - 1 + v->left) / v->sw - q + 1 + across;
+    for (idx j = 0; j < per_channel(v); ++j) {
+        /* The dy of filter j of each channel: planes that are per_channel apart. */
+        images dy = {(const T *)v->dy + (plane * per_channel(v) + j) * v->P * v->Q,
+                     m,
+                     v->P,
+                     v->Q,
+                     VL,
+                     per_channel(v) * v->P * v->Q};
+        pack_block(&dy, cells, it->pitch, rows, cols, p - up, 1, q - across);
+        for (idx i = 0; i < t.rows; ++i) {
+            idx h = t.i + i + v->top;
+            image_row_phases(it, results + i * t.cols * VL,
+                             cells + (h / v->sh - p) * it->pitch * VL, h % v->sh, j, &t, c);
         }
-        unpack(it, plane, m.results, size, first, &t);
     }
+    unpack_tile(it, (T *)v->dx + plane * v->H * v->W, m, v->H * v->W, results, &t);
 }
 
 int FN(conv_depthwise_backward_data)(const conv *v) {
-    idx row0 = v->top / v->sh, col0 = v->left / v->sw;
-    plan it = make_plan(v, v->N * v->C, row0, ceil_div(v->top + v->H, v->sh) - row0, col0,
-                        ceil_div(v->left + v->W, v->sw) - col0);
-    return run(&it, 1, image_task, ceil_div(it.tiles, it.group), products(v));
+    plan it = make_plan(v, 1);
+    return run(&it, image_task, ceil_div(v->N * v->C, VL) * tiles_of(&it));
 }
 
 /* -- gradient of the filters ----------------------------------------------------------------- */
 
 /* Add to lanes[t] the products of dy and x + distance[t], for `count` taps, a constant. */
-static inline __attribute__((always_inline)) void
-dots(const T *dy, const T *x, idx flat, const idx *distance, double *lanes, const int count) {
+static inline __attribute__((always_inline)) void dots(const T *dy, const T *x,
+                                                       const tile_place *tile, idx down, idx get,
+                                                       const idx *distance, double *lanes,
+                                                       const int count) {
     vec s[DOTS] = {{0}};
-    for (idx f = 0; f < flat; f += VL) {
-        vec d = load(dy + f);
+    for (idx p = 0; p < tile->rows; ++p, x += down) {
+        const T *cell = x;
+        for (idx q = 0; q < tile->cols; ++q, cell += get, dy += VL) {
+            vec d = load(dy);
 #pragma GCC unroll 9
-        for (int t = 0; t < count; ++t) s[t] += d * load(x + f + distance[t]);
+            for (int t = 0; t < count; ++t) s[t] += d * load(cell + distance[t]);
+        }
     }
 #pragma GCC unroll 9
     for (int t = 0; t < count; ++t)
         *(dvecu *)(lanes + t * VL) += __builtin_convertvector(s[t], dvec);
 }
 
-static void all_dots(const T *dy, const T *x, idx flat, const idx *distance, double *lanes,
-                     idx count) {
+static void all_dots(const T *dy, const T *x, const tile_place *tile, idx down, idx get,
+                     const idx *distance, double *lanes, idx count) {
     switch (count) {
 #define CASE(n)                                                                                    \
     case n:                                                                                        \
-        dots(dy, x, flat, distance, lanes, n);                                                     \
+        dots(dy, x, tile, down, get, distance, lanes, n);                                          \
         break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9)
 #undef CASE
     }
 }
 
-/* The sum for one tap over a tile, product by product: nothing but what the tap sees. */
-static double exact_dot(const conv *v, const T *x, const T *dy, const tile *t, idx tap) {
-    idx lo, hi, shift = tap % v->S * v->dw_step - v->left;
-    steps_inside(t->j0 * v->sw + shift, v->sw, v->W, t->cols, &lo, &hi);
-    double sum = 0;
-    for (idx p = t->i0; p < t->i0 + t->rows; ++p) {
-        idx h = image_row(v, p, tap / v->S);
-        if (h < 0) continue;
-        for (idx q = t->j0 + lo; q < t->j0 + hi; ++q)
-            sum += (double)dy[p * v->Q + q] * (double)x[h * v->W + q * v->sw + shift];
+/* Samples whose planes share a vector: few channels would leave most lanes empty. */
+static inline idx fold(const conv *v) { return most(1, VL / v->C); }
+static inline idx batches(const conv *v) { return ceil_div(v->N, fold(v)); }
+
+/* Sums of one tile of planes [plane, plane + m) of x for every filter of a channel. */
+static void sum_tile(const plan *it, T *cells, T *dy, double *lanes, idx plane, idx m,
+                     const tile_place *t) {
+    const conv *v = it->v;
+    idx chunks = ceil_div(taps(v), DOTS), apart = per_channel(v) * v->P * v->Q;
+    images x = {(const T *)v->x + plane * v->H * v->W, m, v->H, v->W, VL, v->H * v->W};
+    pack_block(&x, cells, it->pitch, look(0, t->rows, v->sh, (v->R - 1) * v->dh),
+               look(0, t->cols, v->sw, (v->S - 1) * v->dw_step), t->i * v->sh - v->top, 1,
+               t->j * v->sw - v->left);
+    for (idx j = 0; j < per_channel(v); ++j) {
+        images from = {(const T *)v->dy + (plane * per_channel(v) + j) * v->P * v->Q,
+                       m,
+                       v->P,
+                       v->Q,
+                       VL,
+                       apart};
+        pack_block(&from, dy, t->cols, t->rows, t->cols, t->i, 1, t->j);
+        for (idx i = 0; i < chunks; ++i) {
+            idx t0 = part(taps(v), chunks, i);
+            all_dots(dy, cells, t, v->sh * it->pitch * VL, v->sw * VL, it->distance + t0,
+                     lanes + (j * taps(v) + t0) * VL, part(taps(v), chunks, i + 1) - t0);
+        }
     }
-    return sum;
 }
 
 static void filters_task(void *ctx, idx task, int slot) {
     const plan *it = ctx;
     const conv *v = it->v;
-    memory m;
-    slot_layout(it, it->slots + (size_t)slot * it->slot_bytes, &m);
-    idx k = task % v->K, split = task / v->K, all = taps(v), chunks = ceil_div(all, DOTS);
-    idx u0 = part(it->tiles, it->splits, split), u1 = part(it->tiles, it->splits, split + 1);
-    idx cells = phases(it) * it->height * it->pitch;
-    const T *x = (const T *)v->x + k / (v->K / v->C) * v->H * v->W;
-    const T *dy = (const T *)v->dy + k * v->P * v->Q;
-    memset(m.lanes, 0, (size_t)(all * VL) * sizeof(double));
-    memset(m.phases + cells, 0, (size_t)(UNROLL * VL) * sizeof(T));
-    for (idx u = u0; u < u1; ++u) {
-        idx n = u / plane_tiles(it);
-        tile t = tile_of(it, u % plane_tiles(it));
-        pack_phases(it, m.phases, n * v->C + k / (v->K / v->C), &t);
-        pack_dy(it, m.results, t.rows, n * v->K + k, t.i0, t.j0, t.j0 + t.cols);
-        memset(m.results + t.flat, 0, (size_t)(round_up(t.flat, VL) - t.flat) * sizeof(T));
-        for (idx i = 0; i < chunks; ++i) {
-            idx t0 = part(all, chunks, i);
-            all_dots(m.results, m.phases, t.flat, it->distance + t0, m.lanes + t0 * VL,
-                     part(all, chunks, i + 1) - t0);
+    idx vectors = ceil_div(v->C, VL), split = task / vectors, c = task % vectors * VL;
+    T *cells = (T *)(it->slots + (size_t)slot * it->slot_bytes);
+    T *dy = (T *)((char *)cells + it->cells_bytes);
+    idx numbers = per_channel(v) * taps(v);
+    double *lanes = (double *)(it->slots + (size_t)(slot + 1) * it->slot_bytes) - numbers * VL;
+    memset(lanes, 0, (size_t)(numbers * VL) * sizeof(double));
+    for (idx b = part(batches(v), it->splits, split); b < part(batches(v), it->splits, split + 1);
+         ++b) {
+        idx n = b * fold(v), channels = least(VL, v->C - c);
+        for (idx i = 0; i < tiles_of(it); ++i) {
+            tile_place t = tile_of(it, i);
+            sum_tile(it, cells, dy, lanes, n * v->C + c, least(fold(v), v->N - n) * channels, &t);
         }
     }
-    for (idx i = 0; i < all; ++i) {
-        idx at = k * all + it->tap[i];
-        double sum = 0;
-        for (idx j = 0; j < VL; ++j) sum += m.lanes[i * VL + j];
-        if (sum - sum != 0) { /* perhaps only a zero between rows times Inf or NaN */
-            sum = 0;
-            for (idx u = u0; u < u1; ++u) {
-                tile t = tile_of(it, u % plane_tiles(it));
-                idx n = u / plane_tiles(it);
-                sum += exact_dot(v, x + n * v->C * v->H * v->W, dy + n * v->K * v->P * v->Q, &t,
-                                 it->tap[i]);
-            }
+    for (idx i = 0; i < least(VL, v->C - c); ++i)
+        for (idx t = 0; t < numbers; ++t) {
+            double sum = 0;
+            for (idx f = 0; f < fold(v); ++f) sum += lanes[t * VL + f * v->C + i];
+            idx at = ((c + i) * per_channel(v) + t / taps(v)) * taps(v) + it->tap[t % taps(v)];
+            if (it->splits == 1)
+                ((T *)v->dw)[at] = (T)sum;
+            else
+                it->sums[split * v->K * taps(v) + at] = sum;
         }
-        if (it->splits == 1)
-            ((T *)v->dw)[at] = (T)sum;
-        else
-            it->sums[split * v->K * all + at] = sum;
-    }
 }
 
 int FN(conv_depthwise_backward_filter)(const conv *v) {
-    plan it = make_plan(v, v->N, 0, v->P, 0, v->Q);
-    it.splits = least(it.tiles, ceil_div(DOT_TASKS, v->K));
-    return run(&it, 0, filters_task, it.splits * v->K, products(v));
+    plan it = make_plan(v, 0);
+    idx vectors = ceil_div(v->C, VL);
+    it.splits = least(batches(v), ceil_div(DOT_TASKS, vectors));
+    return run(&it, filters_task, it.splits * vectors);
 }

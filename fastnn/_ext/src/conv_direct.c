@@ -389,8 +389,8 @@ static inline void put_run(T *to, const T *from, idx count, idx across, idx room
         for (; 2 * (i + VL) <= least(2 * count, room); i += VL) {
             vec v = load(from + i);
             T *cell = to + 2 * i;
-            store(cell, select(even, ZIP_LOW(v, v), load(cell)));
-            store(cell + VL, select(even, ZIP_HIGH(v, v), load(cell + VL)));
+            store(cell, select(even, SHUFFLE(v, v, ZIP_LOW), load(cell)));
+            store(cell + VL, select(even, SHUFFLE(v, v, ZIP_HIGH), load(cell + VL)));
         }
     }
     for (; i < count; ++i) to[i * across] = from[i];

@@ -139,13 +139,17 @@ typedef struct {
 /* Cross-entropy of the softmax of rows x[n,c] against labels[n] or, if those are NULL, against the
  * probabilities target[n,c]; w[c], NULL for ones, weighs the classes. `loss` is float64[n], 0 where
  * labels[n] == ignore; `state`, float64[n,3], is what backward needs. Backward's gradients are
- * those of the losses times scale[n]; dtarget only with target; NULL ones are not computed. */
+ * those of the losses times scale[n], or `gain` if that is NULL; dtarget only with target; NULL
+ * ones are not computed. `totals`, if not NULL, gets the sum of the losses and that of what the
+ * mean divides by: the weights of the labels that count, or the number of rows. */
 typedef struct {
     const void *x, *target, *w;
     const int64_t *labels;
     double *loss, *state;
     const double *scale;
     void *dx, *dtarget;
+    double *totals;
+    double gain;
     double smoothing;
     int64_t ignore;
     idx n, c;
@@ -169,16 +173,14 @@ typedef struct {
 
 /* One recurrent layer in one direction: x[steps,batch,inputs], y[steps,batch,hidden], weights
  * gate after gate, states[batch,hidden]; `cell` counts in the order of ops/recurrent/spec.py.
- * Forward writes `tape` if it is there; backward reads it, with `start` the initial state that is
- * on the tape (c or h), and writes `dg`, the gates' gradients before their activations,
- * [steps,batch,grads,hidden], and for the classic GRU `rh`, the reset states. NULL: 0, or not
- * wanted. */
+ * Forward writes `tape` if it is there; backward reads it, with y and the initial states, and
+ * writes the gradients, always dh0, and dc0 if there is a c. NULL: 0, or not wanted. */
 typedef struct {
-    const void *x, *w_ih, *w_hh, *b_ih, *b_hh, *h0, *c0, *start;
+    const void *x, *w_ih, *w_hh, *b_ih, *b_hh, *h0, *c0;
     const void *dy, *dh, *dc;
     const int64_t *lengths;
     void *y, *h, *c, *tape;
-    void *dg, *rh, *dh0, *dc0;
+    void *dx, *dw_ih, *dw_hh, *db_ih, *db_hh, *dh0, *dc0;
     idx steps, batch, inputs, hidden;
     int cell, reverse;
     int threads;
@@ -324,6 +326,29 @@ typedef struct {
     int threads;
 } fastnn_limits_args;
 
+/* A parameter of `size` elements with its gradient and an optimiser's state; `start` of them are
+ * in the parameters before it. */
+typedef struct {
+    void *param, *grad, *state[3];
+    idx size, start;
+} fastnn_tensor;
+
+enum { FASTNN_SGD, FASTNN_ADAM, FASTNN_RMSPROP, FASTNN_ADAGRAD };
+
+/* One step of an optimiser for `count` parameters, `size` elements in all. Gradients are first
+ * multiplied by `scale`, then held within -limit .. limit; parameters by `keep`. `first` and
+ * `second` are the shares that stay of the moments (of momentum and squares), `root` is what the
+ * root of the squares is multiplied by. See optim/_numpy.py for the formulas. `total`: the sum of
+ * the squared gradients, for optim_squares. */
+typedef struct {
+    const fastnn_tensor *tensors;
+    idx count, size;
+    double rate, keep, decay, first, second, root, eps, scale, limit;
+    double *total;
+    int kind, nesterov;
+    int threads;
+} fastnn_optim_args;
+
 /* The one list of kernels: name and argument record. */
 #define FASTNN_KERNELS(KERNEL)                                                                     \
     /* linear */                                                                                   \
@@ -335,6 +360,7 @@ typedef struct {
     KERNEL(conv_im2col_backward_filter, fastnn_conv_args)                                          \
     KERNEL(conv_direct_forward, fastnn_conv_args)                                                  \
     KERNEL(conv_direct_backward_data, fastnn_conv_args)                                            \
+    KERNEL(conv_direct_backward_filter, fastnn_conv_args)                                          \
     KERNEL(conv_depthwise_forward, fastnn_conv_args)                                               \
     KERNEL(conv_depthwise_backward_data, fastnn_conv_args)                                         \
     KERNEL(conv_depthwise_backward_filter, fastnn_conv_args)                                       \
@@ -384,7 +410,11 @@ typedef struct {
     KERNEL(recurrent_backward, fastnn_recurrent_args)                                              \
     /* limits */                                                                                   \
     KERNEL(limits_multiply_add, fastnn_limits_args)                                                \
-    KERNEL(limits_copy, fastnn_limits_args)
+    KERNEL(limits_copy, fastnn_limits_args)                                                        \
+    /* optim */                                                                                    \
+    KERNEL(optim_step, fastnn_optim_args)                                                          \
+    KERNEL(optim_squares, fastnn_optim_args)                                                       \
+    KERNEL(optim_clip, fastnn_optim_args)
 
 typedef struct {
 #define KERNEL(name, args) int (*name)(const args *);

@@ -46,8 +46,198 @@ static void cut(product *it, idx tasks) {
     it->column_parts = least(ceil_div(tasks, it->row_parts), ceil_div(it->n, NR));
 }
 
+/* -- few rows -------------------------------------------------------------------------------- */
+
+enum { LOW = 10 * MR };            /* rows that fit one block: then panels of b need not be kept */
+enum { AHEAD = 1 << 18 };          /* elements of a that are packed at a time */
+enum { THIN = 4 };                 /* rows that are worth no packing of a transposed b */
+enum { FEW = MR < 8 ? MR : 8 };    /* rows, of one panel, that are worth no packing of a plain b */
+enum { SWEEP = 2048 / sizeof(T) }; /* columns of b that are read at a time in place */
+enum { FETCH = 512 / sizeof(T) };  /* elements ahead in a line of transposed b */
+
+typedef struct {
+    const fastnn_gemm_args *args;
+    idx p0, p1, tasks; /* the blocks of k in work; of columns */
+    T *a;
+    char *slots;
+    size_t slot_bytes;
+} low;
+
+static inline idx block_start(const low *it, idx p) {
+    return part(it->args->k, k_blocks(it->args->k), p);
+}
+
+static inline T *low_a(const low *it, idx p) {
+    return it->a + (block_start(it, p) - block_start(it, it->p0)) * it->args->m + (p - it->p0) * VL;
+}
+
+static void pack_low_task(void *ctx, idx task, int slot) {
+    const low *it = ctx;
+    const fastnn_gemm_args *g = it->args;
+    idx p = it->p0 + task, k0 = block_start(it, p);
+    pack_a(low_a(it, p), (const T *)g->a + k0 * g->a_col, g->m, block_start(it, p + 1) - k0,
+           g->a_row, g->a_col);
+    (void)slot;
+}
+
+/* A panel of transposed b, read once, against m packed rows: the tile's chains, lane by lane. */
+static inline __attribute__((always_inline)) void thin(const idx m, idx columns, idx k, const T *a,
+                                                       const T *b, idx line, T *c, idx ldc,
+                                                       const epilogue *e) {
+    vec x[2 * THIN] = {{0}};
+    idx groups = ceil_div(columns, VL), head = (idx)((uintptr_t)b / sizeof(T)) % VL;
+    head = head ? VL - head : 0; /* lines are read in whole cache lines, for many share a set */
+    for (idx k0 = 0; k0 < k;) {
+        idx start = least(k0, k - VL), skip = k0 - start, end = k0 == 0 && head ? head : VL;
+        for (idx g = 0; g < groups; ++g) {
+            const T *lines = b + g * VL * line + start, *row = a + start * m;
+            vec v[VB / sizeof(T)], *sum = x + g * THIN;
+            for (idx i = 0; i < VL; ++i) __builtin_prefetch(lines + i * line + FETCH, 0, 2);
+            load_lines(v, lines, columns - g * VL, line);
+            if (end - skip == VL)
+                for (idx i = 0; i < VL; ++i)
+                    for (idx r = 0; r < m; ++r) sum[r] += row[i * m + r] * v[i];
+            else { /* by way of memory, so that v above stays in registers */
+                T cells[(VB / sizeof(T)) * (VB / sizeof(T))] __attribute__((aligned(VB)));
+                for (idx i = 0; i < VL; ++i) store(cells + i * VL, v[i]);
+                for (idx i = skip; i < end; ++i)
+                    for (idx r = 0; r < m; ++r) sum[r] += row[i * m + r] * load(cells + i * VL);
+            }
+        }
+        k0 = start + end;
+    }
+    for (idx r = 0; r < m; ++r)
+        for (idx j = 0; j < columns; ++j) {
+            T value = x[j / VL * THIN + r][j % VL];
+            if (e->accumulate) value += c[r * ldc + j];
+            if (e->column_bias) value += e->column_bias[j];
+            c[r * ldc + j] = value;
+        }
+}
+
+/* sums[m][SWEEP] += products with whole rows of b, `columns` wide: the tile's chains again. */
+static inline __attribute__((always_inline)) void sweep(const idx m, idx columns, idx k, const T *a,
+                                                        const T *b, idx line, T *sums) {
+    idx i = 0;
+    for (; i + 4 <= k; i += 4, a += 4 * m, b += 4 * line)
+        for (idx j = 0; j < columns; j += VL) {
+            vec b0 = load(b + j), b1 = load(b + line + j), b2 = load(b + 2 * line + j),
+                b3 = load(b + 3 * line + j);
+            for (idx r = 0; r < m; ++r) {
+                vec sum = load(sums + r * SWEEP + j);
+                sum += a[r] * b0;
+                sum += a[m + r] * b1;
+                sum += a[2 * m + r] * b2;
+                sum += a[3 * m + r] * b3;
+                store(sums + r * SWEEP + j, sum);
+            }
+        }
+    for (; i < k; ++i, a += m, b += line)
+        for (idx j = 0; j < columns; j += VL)
+            for (idx r = 0; r < m; ++r)
+                store(sums + r * SWEEP + j, load(sums + r * SWEEP + j) + a[r] * load(b + j));
+}
+
+/* The block of k at k0 of a product with a plain b of few rows, columns [j, j + columns) of c. */
+static void sweep_block(const fastnn_gemm_args *g, T *sums, idx j, idx columns, idx k0, idx k,
+                        const T *a, const epilogue *e) {
+    const T *b = (const T *)g->b + k0 * g->b_row + j;
+    memset(sums, 0, sizeof(T) * FEW * SWEEP);
+    switch (g->m) {
+#define CASE(m)                                                                                    \
+    case m:                                                                                        \
+        sweep(m, columns, k, a, b, g->b_row, sums);                                                \
+        break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
+#undef CASE
+    }
+    for (idx r = 0; r < g->m; ++r)
+        for (idx i = 0; i < columns; i += VL)
+            finish((T *)g->c + r * g->ldc + j + i, load(sums + r * SWEEP + i), e, 0, i);
+}
+
+static epilogue low_epilogue(const low *it, idx p, idx j) {
+    const fastnn_gemm_args *g = it->args;
+    epilogue e = {.accumulate = p > 0};
+    if (p + 1 == k_blocks(g->k) && g->bias) e.column_bias = (const T *)g->bias + j;
+    return e;
+}
+
+/* One panel of c. */
+static void low_panel(const low *it, T *panel, idx j) {
+    const fastnn_gemm_args *g = it->args;
+    idx columns = least(g->n - j, NR);
+    T *c = (T *)g->c + j;
+    for (idx p = it->p0; p < it->p1; ++p) {
+        idx k0 = block_start(it, p), k = block_start(it, p + 1) - k0;
+        const T *from = (const T *)g->b + k0 * g->b_row + j * g->b_col, *a = low_a(it, p);
+        epilogue e = low_epilogue(it, p, j);
+        switch (g->b_row == 1 && k >= VL ? g->m : 0) {
+#define CASE(m)                                                                                    \
+    case m:                                                                                        \
+        thin(m, columns, k, a, from, g->b_col, c, g->ldc, &e);                                     \
+        break;
+            CASE(1)
+            CASE(2)
+            CASE(3)
+            CASE(4)
+#undef CASE
+        default:
+            pack_b_panel(panel, panel_width(g->n, j), from, k, columns, g->b_row, g->b_col);
+            multiply(g->m, columns, k, a, panel, c, g->ldc, e);
+        }
+    }
+}
+
+static void low_task(void *ctx, idx task, int slot) {
+    const low *it = ctx;
+    const fastnn_gemm_args *g = it->args;
+    idx panels = ceil_div(g->n, NR), j = part(panels, it->tasks, task) * NR;
+    idx end = least(part(panels, it->tasks, task + 1) * NR, g->n);
+    T *panel = (T *)(it->slots + (size_t)slot * it->slot_bytes);
+    while (g->m <= FEW && g->b_col == 1 && end - j >= VL) {
+        idx columns = least(end - j, SWEEP) / VL * VL;
+        for (idx p = it->p0; p < it->p1; ++p) {
+            idx k0 = block_start(it, p);
+            epilogue e = low_epilogue(it, p, j);
+            sweep_block(g, panel, j, columns, k0, block_start(it, p + 1) - k0, low_a(it, p), &e);
+        }
+        j += columns;
+    }
+    for (; j < end; j += NR) low_panel(it, panel, j);
+}
+
+/* c from few rows of a: each panel of b is packed where it is used, and never leaves the first
+ * level, for writing b and reading it again would cost more than its few products. */
+static int low_product(const fastnn_gemm_args *g) {
+    idx blocks = k_blocks(g->k), step = most(1, AHEAD / (g->m * KC)), panels = ceil_div(g->n, NR);
+    low it = {.args = g, .slot_bytes = line_bytes(most(NR * KC, FEW * SWEEP) + VL)};
+    it.tasks = least(panels, g->threads == 1 ? 1 : 8 * g->threads);
+    size_t a_bytes = line_bytes(least(g->k, step * KC) * g->m + least(step, blocks) * VL);
+    char *memory = fastnn_scratch(a_bytes + (size_t)g->threads * it.slot_bytes);
+    if (!memory) return FASTNN_NOMEM;
+    it.a = (T *)memory;
+    it.slots = memory + a_bytes;
+    int status = FASTNN_OK;
+    for (it.p0 = 0; it.p0 < blocks && status == FASTNN_OK; it.p0 = it.p1) {
+        it.p1 = least(it.p0 + step, blocks);
+        double depth = (double)(block_start(&it, it.p1) - block_start(&it, it.p0));
+        status = fastnn_parallel_for(it.p1 - it.p0, pack_low_task, &it, g->threads,
+                                     depth * (double)g->m / 2);
+        double columns = (double)g->n * depth;
+        if (status == FASTNN_OK)
+            status = fastnn_parallel_for(it.tasks, low_task, &it, g->threads,
+                                         columns * (0.25 + (double)g->m / 32));
+    }
+    fastnn_scratch_release(memory);
+    return status;
+}
+
 int FN(gemm)(const fastnn_gemm_args *g) {
     if (g->m == 0 || g->n == 0) return FASTNN_OK;
+    /* Panels are the tasks there; all numbers are the same either way. */
+    if (g->m <= LOW && (g->threads == 1 || g->m <= FEW || g->n >= 2 * NR * g->threads))
+        return low_product(g);
     idx n = least(g->n, NC), k = least(g->k, KC);
     product it = {.args = g, .slot_bytes = line_bytes(packed_rows(least(g->m, 10 * MR), k))};
     size_t b_bytes = line_bytes(packed_columns(n, k) + VL);

@@ -13,6 +13,9 @@
 /* A panel of b takes KC*NR elements: 16 KiB on AVX2, 32 KiB on AVX-512, inside the first level. */
 enum { KC = 256 };
 
+/* Elements of a packed b that leave room for the rest in the first level. */
+enum { SMALL_B = 4096 * 4 / sizeof(T) };
+
 static inline idx k_blocks(idx k) { return ceil_div(k, KC); }
 
 /* -- the tile: rows x (1 or 2 vectors) ------------------------------------------------------- */
@@ -77,38 +80,21 @@ typedef void tile(idx k, const T *a, const T *b, T *c, idx ldc, const epilogue *
         ROWS_##m(PUT_NARROW);                                                                      \
     }
 
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-#if MR > 4
-TILE(5)
-TILE(6)
-#endif
-#if MR > 6
-TILE(7)
-TILE(8)
-#endif
-#if MR > 8
-TILE(9)
-TILE(10)
-TILE(11)
-TILE(12)
+/* F for every height of a tile. */
+#if MR == 4
+#define ALL_ROWS(F) F(1) F(2) F(3) F(4)
+#elif MR == 6
+#define ALL_ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6)
+#elif MR == 8
+#define ALL_ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8)
+#else
+#define ALL_ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12)
 #endif
 
-#define BOTH(m) {narrow_##m, tile_##m}
-static tile *const tiles[MR + 1][2] = {
-    {0, 0},  BOTH(1),  BOTH(2),  BOTH(3),  BOTH(4),
-#if MR > 4
-    BOTH(5), BOTH(6),
-#endif
-#if MR > 6
-    BOTH(7), BOTH(8),
-#endif
-#if MR > 8
-    BOTH(9), BOTH(10), BOTH(11), BOTH(12),
-#endif
-};
+ALL_ROWS(TILE)
+
+#define BOTH(m) {narrow_##m, tile_##m},
+static tile *const tiles[MR + 1][2] = {{0, 0}, ALL_ROWS(BOTH)};
 
 /* -- panels ---------------------------------------------------------------------------------- */
 
@@ -127,61 +113,111 @@ static inline idx packed_columns(idx n, idx k) {
 /* Elements of m packed rows, k deep; one vector more, for packers store whole vectors. */
 static inline idx packed_rows(idx m, idx k) { return m * k + VL; }
 
-/* Transpose VL vectors of VL elements in log2(VL) rounds of interleaving halves. */
-#if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+/* Transpose VL vectors of VL elements: first within their lanes of 16 bytes, then whole lanes. Full
+ * interleaving would take fewer lines here, but no CPU has it in one instruction. */
+/* SINGLE: interleaved elements, PAIR: pairs of them, both of a lane's LOW or HIGH half; EVEN, ODD:
+ * those lanes of a, then of b. */
+#if FASTNN_BITS == 32 && VB == 64
+#define SINGLE_LOW 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+#define SINGLE_HIGH 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
+#define PAIR_LOW 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define PAIR_HIGH 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define EVEN 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define ODD 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+#elif FASTNN_BITS == 32 && VB == 32
+#define SINGLE_LOW 0, 8, 1, 9, 4, 12, 5, 13
+#define SINGLE_HIGH 2, 10, 3, 11, 6, 14, 7, 15
+#define PAIR_LOW 0, 1, 8, 9, 4, 5, 12, 13
+#define PAIR_HIGH 2, 3, 10, 11, 6, 7, 14, 15
+#define EVEN 0, 1, 2, 3, 8, 9, 10, 11
+#define ODD 4, 5, 6, 7, 12, 13, 14, 15
+#elif FASTNN_BITS == 32
+#define SINGLE_LOW 0, 4, 1, 5
+#define SINGLE_HIGH 2, 6, 3, 7
+#define PAIR_LOW 0, 1, 4, 5
+#define PAIR_HIGH 2, 3, 6, 7
+#elif VB == 64
+#define PAIR_LOW 0, 8, 2, 10, 4, 12, 6, 14
+#define PAIR_HIGH 1, 9, 3, 11, 5, 13, 7, 15
+#define EVEN 0, 1, 4, 5, 8, 9, 12, 13
+#define ODD 2, 3, 6, 7, 10, 11, 14, 15
+#elif VB == 32
+#define PAIR_LOW 0, 4, 2, 6
+#define PAIR_HIGH 1, 5, 3, 7
+#define EVEN 0, 1, 4, 5
+#define ODD 2, 3, 6, 7
 #else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
-#endif
-#if VB / (FASTNN_BITS / 8) == 16
-#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define ZIP_HIGH(a, b) SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#elif VB / (FASTNN_BITS / 8) == 8
-#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define ZIP_HIGH(a, b) SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#elif VB / (FASTNN_BITS / 8) == 4
-#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
-#define ZIP_HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
-#else
-#define ZIP_LOW(a, b) SHUFFLE(a, b, 0, 2)
-#define ZIP_HIGH(a, b) SHUFFLE(a, b, 1, 3)
+#define PAIR_LOW 0, 2
+#define PAIR_HIGH 1, 3
 #endif
 
 static inline void transpose(vec *v) {
-    for (int round = 1; round < (int)VL; round *= 2) {
-        vec t[VB / sizeof(T)];
-        for (int i = 0; i < (int)VL / 2; ++i) {
-            t[2 * i] = ZIP_LOW(v[i], v[i + VL / 2]);
-            t[2 * i + 1] = ZIP_HIGH(v[i], v[i + VL / 2]);
-        }
-        for (int i = 0; i < (int)VL; ++i) v[i] = t[i];
+    enum { LANE = 16 / sizeof(T), SIZE = VB / sizeof(T) };
+    vec t[SIZE];
+#if FASTNN_BITS == 32
+    for (int i = 0; i < SIZE; i += 2) {
+        t[i] = SHUFFLE(v[i], v[i + 1], SINGLE_LOW);
+        t[i + 1] = SHUFFLE(v[i], v[i + 1], SINGLE_HIGH);
     }
+    for (int i = 0; i < SIZE; i += 4)
+        for (int j = 0; j < 2; ++j) {
+            v[i + 2 * j] = SHUFFLE(t[i + j], t[i + j + 2], PAIR_LOW);
+            v[i + 2 * j + 1] = SHUFFLE(t[i + j], t[i + j + 2], PAIR_HIGH);
+        }
+#else
+    for (int i = 0; i < SIZE; i += 2) {
+        t[i] = SHUFFLE(v[i], v[i + 1], PAIR_LOW);
+        t[i + 1] = SHUFFLE(v[i], v[i + 1], PAIR_HIGH);
+    }
+    for (int i = 0; i < SIZE; ++i) v[i] = t[i];
+#endif
+#if VB == 32
+    for (int j = 0; j < LANE; ++j) {
+        t[j] = SHUFFLE(v[j], v[LANE + j], EVEN);
+        t[LANE + j] = SHUFFLE(v[j], v[LANE + j], ODD);
+    }
+    for (int i = 0; i < SIZE; ++i) v[i] = t[i];
+#elif VB == 64
+    for (int j = 0; j < LANE; ++j) {
+        vec even = SHUFFLE(v[j], v[LANE + j], EVEN), odd = SHUFFLE(v[j], v[LANE + j], ODD);
+        vec even2 = SHUFFLE(v[2 * LANE + j], v[3 * LANE + j], EVEN);
+        vec odd2 = SHUFFLE(v[2 * LANE + j], v[3 * LANE + j], ODD);
+        v[j] = SHUFFLE(even, even2, EVEN);
+        v[LANE + j] = SHUFFLE(odd, odd2, EVEN);
+        v[2 * LANE + j] = SHUFFLE(even, even2, ODD);
+        v[3 * LANE + j] = SHUFFLE(odd, odd2, ODD);
+    }
+#endif
+}
+
+/* VL cells from each of the first `rows` lines, zeros for the others up to VL; transposed. */
+static inline void load_lines(vec *v, const T *from, idx rows, idx line) {
+    if (rows >= VL)
+        for (idx i = 0; i < VL; ++i) v[i] = load(from + i * line);
+    else
+        for (idx i = 0; i < VL; ++i) v[i] = i < rows ? load(from + i * line) : (vec){0};
+    transpose(v);
 }
 
 /* to[k][width] from `rows` <= width lines of `from`, each contiguous along k; missing rows are 0.
- * Whole vectors are stored in ascending order, so what one store writes too much the next mends. */
+ * Whole vectors are stored in ascending order, so what one store writes too much the next mends:
+ * only panels narrower than a vector write too much, wider ones take some lines twice. */
 static inline void pack_lines(T *to, idx width, const T *from, idx rows, idx line, idx k) {
-    enum {
-        GROUPS = (MR > 2 * (VB / sizeof(T)) ? MR : 2 * (VB / sizeof(T))) / (VB / sizeof(T)) + 1
-    };
-    idx groups = ceil_div(width, VL), k0 = 0;
-    for (; k0 + VL <= k; k0 += VL) {
-        vec v[GROUPS][VB / sizeof(T)];
-        for (idx g = 0; g < groups; ++g) {
-            for (idx i = 0; i < VL; ++i) {
-                idx row = g * VL + i;
-                v[g][i] = row < rows ? load(from + row * line + k0) : (vec){0};
-            }
-            transpose(v[g]);
+    for (idx k0 = 0; k0 < k && k >= VL; k0 += VL) {
+        k0 = least(k0, k - VL); /* the last ones once more rather than fewer */
+        for (idx g = 0; g < width; g += VL) {
+            idx first = most(0, least(g, width - VL));
+            vec v[VB / sizeof(T)];
+            load_lines(v, from + first * line + k0, rows - first, line);
+            for (idx i = 0; i < VL; ++i) store(to + (k0 + i) * width + first, v[i]);
         }
-        for (idx i = 0; i < VL; ++i)
-            for (idx g = 0; g < groups; ++g) store(to + (k0 + i) * width + g * VL, v[g][i]);
     }
-    for (; k0 < k; ++k0)
-        for (idx i = 0; i < width; ++i) to[k0 * width + i] = i < rows ? from[i * line + k0] : (T)0;
+    for (idx i = 0; i < k && k < VL; ++i)
+        for (idx j = 0; j < width; ++j) to[i * width + j] = j < rows ? from[j * line + i] : (T)0;
 }
 
-/* to[k][width] from k lines of `from`, each `columns` <= width contiguous elements; the rest 0. */
+/* to[k][width] from k lines of `from`, each `columns` <= width contiguous elements; the rest 0.
+ * Reads whole vectors wherever they end inside of `from`. */
 static inline void pack_columns(T *to, idx width, const T *from, idx columns, idx line, idx k) {
     if (columns == NR && width == NR) {
         for (idx i = 0; i < k; ++i) {
@@ -190,10 +226,16 @@ static inline void pack_columns(T *to, idx width, const T *from, idx columns, id
         }
         return;
     }
-    for (idx i = 0; i < k; ++i) {
-        for (idx j = 0; j < columns; ++j) to[i * width + j] = from[i * line + j];
-        for (idx j = columns; j < width; ++j) to[i * width + j] = 0;
+    idx i = 0, last = most(0, width - VL); /* the last vector of a line begins there */
+    idx room = (k - 1) * line + columns - last - VL;
+    ivec low = COUNT < (I)columns, high = COUNT < (I)(columns - last);
+    for (; i < k && i * line <= room; ++i) {
+        vec v = load(from + i * line + last);
+        if (last) store(to + i * width, select(low, load(from + i * line), (vec){0}));
+        store(to + i * width + last, select(high, v, (vec){0}));
     }
+    for (; i < k; ++i)
+        for (idx j = 0; j < width; ++j) to[i * width + j] = j < columns ? from[i * line + j] : (T)0;
 }
 
 /* Rows of a, element (i, k) at from[i*row + k*column], packed as panels of even heights. */
@@ -227,38 +269,45 @@ static inline void pack_b_panel(T *to, idx width, const T *from, idx k, idx colu
                 to[i * width + j] = j < columns ? from[i * row + j * column] : (T)0;
 }
 
-/* c[m,n] (+)= a b from packed operands, k deep. */
+/* One tile of c, `columns` <= width wide; `e` is that of the tile's corner. */
+static inline void multiply_tile(idx height, idx columns, idx width, idx k, const T *a, const T *b,
+                                 T *c, idx ldc, epilogue e) {
+    tile *product = tiles[height][width == NR];
+    if (columns == width) {
+        product(k, a, b, c, ldc, &e);
+        return;
+    }
+    /* The same arithmetic in a full tile aside, of which the valid part is kept. */
+    T aside[MR * 2 * (VB / sizeof(T))] __attribute__((aligned(VB)));
+    T bias[2 * (VB / sizeof(T))] __attribute__((aligned(VB)));
+    for (idx i = 0; e.accumulate && i < height; ++i)
+        for (idx q = 0; q < columns; ++q) aside[i * width + q] = c[i * ldc + q];
+    if (e.column_bias) {
+        for (idx q = 0; q < columns; ++q) bias[q] = e.column_bias[q];
+        e.column_bias = bias;
+    }
+    product(k, a, b, aside, width, &e);
+    for (idx i = 0; i < height; ++i)
+        for (idx q = 0; q < columns; ++q) c[i * ldc + q] = aside[i * width + q];
+}
+
+/* c[m,n] (+)= a b from packed operands, k deep: each panel of b against all rows, for it stays in
+ * the first level; or, if all of b does, row after row, for c is then written in long runs. */
 static inline void multiply(idx m, idx n, idx k, const T *a, const T *b, T *c, idx ldc,
                             epilogue whole) {
-    idx panels = row_panels(m);
-    for (idx j = 0; j < n; j += NR) {
-        idx columns = least(n - j, NR), width = panel_width(n, j);
-        const T *panel = b + j * k;
-        for (idx p = 0; p < panels; ++p) {
+    idx panels = row_panels(m), columns = ceil_div(n, NR);
+    int by_rows = n * k <= SMALL_B;
+    idx outer = by_rows ? panels : columns, inner = by_rows ? columns : panels;
+    for (idx o = 0; o < outer; ++o)
+        for (idx i = 0; i < inner; ++i) {
+            idx p = by_rows ? o : i, j = (by_rows ? i : o) * NR;
             idx first = part(m, panels, p), height = part(m, panels, p + 1) - first;
-            tile *product = tiles[height][width == NR];
-            T *corner = c + first * ldc + j;
             epilogue e = whole;
             if (e.row_bias) e.row_bias += first;
             if (e.column_bias) e.column_bias += j;
-            if (columns == width) {
-                product(k, a + first * k, panel, corner, ldc, &e);
-                continue;
-            }
-            /* The same arithmetic in a full tile aside, of which the valid part is kept. */
-            T aside[MR * 2 * (VB / sizeof(T))] __attribute__((aligned(VB)));
-            T bias[2 * (VB / sizeof(T))] __attribute__((aligned(VB)));
-            for (idx i = 0; e.accumulate && i < height; ++i)
-                for (idx q = 0; q < columns; ++q) aside[i * width + q] = corner[i * ldc + q];
-            if (e.column_bias) {
-                for (idx q = 0; q < columns; ++q) bias[q] = e.column_bias[q];
-                e.column_bias = bias;
-            }
-            product(k, a + first * k, panel, aside, width, &e);
-            for (idx i = 0; i < height; ++i)
-                for (idx q = 0; q < columns; ++q) corner[i * ldc + q] = aside[i * width + q];
+            multiply_tile(height, least(n - j, NR), panel_width(n, j), k, a + first * k, b + j * k,
+                          c + first * ldc + j, ldc, e);
         }
-    }
 }
 
 #endif

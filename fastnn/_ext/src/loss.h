@@ -21,23 +21,35 @@ static inline void store_some(T *p, idx size, vec v) {
     for (idx j = 0; j < size; ++j) p[j] = v[j];
 }
 
-/* A float64 sum per lane. */
+/* A sum per lane: short chains of vectors, totals in float64. */
 typedef struct {
+    vec part;
+    idx chain;
     double lane[VB / sizeof(T)];
 } sums;
 
-/* Add the first `size` elements of v, or all. */
-static inline void add_some(sums *s, vec v, idx size) {
+static inline void flush(sums *s) {
     T e[VB / sizeof(T)];
-    store(e, v);
-    if (size >= VL) {
-        for (idx j = 0; j < VL; ++j) s->lane[j] += (double)e[j];
-    } else {
-        for (idx j = 0; j < size; ++j) s->lane[j] += (double)e[j];
-    }
+    store(e, s->part);
+    for (idx j = 0; j < VL; ++j) s->lane[j] += (double)e[j];
+    s->part = (vec){0};
+    s->chain = 0;
 }
 
-static inline double lanes_total(const sums *s) {
+/* Add the first `size` elements of v, or all. */
+static inline void add_some(sums *s, vec v, idx size) {
+    if (size < VL) {
+        T e[VB / sizeof(T)];
+        store(e, v);
+        for (idx j = size; j < VL; ++j) e[j] = 0;
+        v = load(e);
+    }
+    s->part += v;
+    if (++s->chain == 64) flush(s);
+}
+
+static inline double lanes_total(sums *s) {
+    flush(s);
     double sum = 0;
     for (idx j = 0; j < VL; ++j) sum += s->lane[j];
     return sum;

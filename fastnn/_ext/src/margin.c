@@ -27,7 +27,7 @@ static void forward_task(void *ctx, idx task, int slot) {
         const T *x = (const T *)v->x + n * v->c;
         idx y = (idx)v->labels[n];
         T offset = (T)(v->margin - (double)x[y]);
-        sums s = {{0}};
+        sums s = {0};
         forward_part(x, y, offset, v->power, &s);
         forward_part(x + y + 1, v->c - y - 1, offset, v->power, &s);
         v->loss[n] = lanes_total(&s);
@@ -50,7 +50,7 @@ static void backward_task(void *ctx, idx task, int slot) {
         T *dx = (T *)v->dx + n * v->c;
         idx y = (idx)v->labels[n], after = y + 1;
         T offset = (T)(v->margin - (double)x[y]), scale = (T)v->scale[n];
-        sums s = {{0}};
+        sums s = {0};
         backward_part(x, dx, y, offset, v->power, scale, &s);
         backward_part(x + after, dx + after, v->c - after, offset, v->power, scale, &s);
         dx[y] = (T)(-lanes_total(&s) * v->scale[n]);

@@ -7,38 +7,6 @@
 
 #include "simd.h"
 
-#if VB * 8 / FASTNN_BITS == 2
-#define ODDS 1, 3
-#define LOW 0, 2
-#define HIGH 1, 3
-#elif VB * 8 / FASTNN_BITS == 4
-#define ODDS 1, 3, 5, 7
-#define LOW 0, 4, 1, 5
-#define HIGH 2, 6, 3, 7
-#elif VB * 8 / FASTNN_BITS == 8
-#define ODDS 1, 3, 5, 7, 9, 11, 13, 15
-#define LOW 0, 8, 1, 9, 2, 10, 3, 11
-#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
-#else
-#define ODDS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
-#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#endif
-#if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
-#endif
-
-/* x[1], x[3], x[5] ... in a vector. */
-static inline vec odds(const T *x) { return SHUFFLE(load(x), load(x + VL), ODDS); }
-
-/* x[0], x[2] ... = even, x[1], x[3] ... = odd. */
-static inline void interleave(T *x, vec even, vec odd) {
-    store(x, SHUFFLE(even, odd, LOW));
-    store(x + VL, SHUFFLE(even, odd, HIGH));
-}
-
 /* Steps j in [*first, *last) of [0, count) for which 0 <= shift + j*step < size. */
 static inline void steps_inside(idx shift, idx step, idx size, idx count, idx *first, idx *last) {
     *first = shift >= 0 ? 0 : least(ceil_div(-shift, step), count);

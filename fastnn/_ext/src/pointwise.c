@@ -44,7 +44,7 @@ VALUE(tanh) { return vtanh(x); }
 
 VALUE(softplus) {
     vec z = p.a * x, top = select(z > zero(), z, zero());
-    return select(z > p.b, x, (top + vlog1p(vexp(-vabs(z)))) / p.a);
+    return select(z > p.b, x, (top + vlog1p(vexp_fall(-vabs(z)))) / p.a);
 }
 
 VALUE(hardsigmoid) { return at_most(at_least(x + splat(3), 0), 6) / splat(6); }
@@ -63,7 +63,7 @@ SLOPE(relu) { return select(s <= zero(), zero(), dy); }
 
 SLOPE(leaky_relu) { return select(s > zero(), dy, p.a * dy); }
 
-SLOPE(elu) { return dy * select(s > zero(), p.b, p.a * vexp(at_most(s, 0))); }
+SLOPE(elu) { return dy * select(s > zero(), p.b, p.a * vexp_fall(at_most(s, 0))); }
 
 SLOPE(gelu) {
     normal_parts n = vnormal(s);
@@ -72,8 +72,8 @@ SLOPE(gelu) {
 
 /* g + x g (1 - g) z' for y = x g, g = sigmoid(z). */
 static inline vec gated_slope(vec x, vec z, vec gain) {
-    vec g = vsigmoid(z);
-    return g + x * gain * (g * vsigmoid(-z));
+    vec e = vexp_fall(-vabs(z)), more = one() / (one() + e), less = e * more; /* their sum is 1 */
+    return select(z >= zero(), more, less) + x * gain * (more * less);
 }
 
 SLOPE(gelu_tanh) {

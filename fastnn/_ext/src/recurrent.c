@@ -4,9 +4,9 @@
  * A step is two matrix products, of the sequences' inputs and states (rows) with the packed
  * weights, then the gates. Arrays inside are padded: a plane has `hp` columns for H hidden units,
  * a row of `planes` planes per step and sequence is the tape that backward reads. What is in the
- * padding never enters a sum. The weights' gradients are products over all steps and sequences,
- * made from the gates' gradients `dg` by the caller. */
-#include "gemm.h"
+ * padding never enters a sum. Backward goes through the steps in chunks, whose gates' gradients
+ * become those of weights and input (recurrent_gradients.c) while they are in the cache. */
+#include "recurrent.h"
 #include "vgates.h"
 
 enum { PAD = 16 };        /* hp is a multiple: whole vectors of every instruction set */
@@ -16,58 +16,64 @@ typedef fastnn_recurrent_args args;
 
 /* -- cells ----------------------------------------------------------------------------------- */
 
-/* Gates from their sums `g`, in place, and the next states. */
-typedef void forward_row(T *g, T *h, T *c, idx hp);
+/* Gates from their sums `a` to `g`, the same place or another, and the next states. */
+typedef void forward_row(const T *a, T *g, T *h, T *c, idx hp);
 
 /* `d`, gradients of the sums, from those of the states, which become those of the states before as
- * far as they do not go through the recurrent product; `before`: the state on the tape, then. */
-typedef void backward_row(const T *g, const T *before, T *d, T *dh, T *dc, idx hp);
+ * far as they do not go through the recurrent product; `before`: the state on the tape, then. For
+ * `columns` of all; planes of d are `dp` apart. */
+typedef void backward_row(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                          idx columns);
 
 #define EACH_VECTOR for (idx j = 0; j < hp; j += VL)
+#define EACH_COLUMN for (idx j = 0; j < columns; j += VL)
 #define PLANE(p, i) ((p) + (i) * hp + j)
+#define GRADIENT(i) (d + (i) * dp + j)
 
 static inline vec slope_sigmoid(vec s) { return s * (splat(1) - s); }
 static inline vec slope_tanh(vec t) { return splat(1) - t * t; }
 
-static void tanh_forward(T *g, T *h, T *c, idx hp) {
+static void tanh_forward(const T *a, T *g, T *h, T *c, idx hp) {
     EACH_VECTOR {
-        vec s = gate_tanh(load(g + j));
+        vec s = gate_tanh(load(a + j));
         store(g + j, s);
         store(h + j, s);
     }
     (void)c;
 }
 
-static void tanh_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp) {
-    EACH_VECTOR {
-        store(d + j, load(dh + j) * slope_tanh(load(g + j)));
+static void tanh_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                          idx columns) {
+    EACH_COLUMN {
+        store(GRADIENT(0), load(dh + j) * slope_tanh(load(g + j)));
         store(dh + j, splat(0));
     }
-    (void)before, (void)dc;
+    (void)before, (void)dc, (void)hp, (void)dp;
 }
 
-static void relu_forward(T *g, T *h, T *c, idx hp) {
+static void relu_forward(const T *a, T *g, T *h, T *c, idx hp) {
     EACH_VECTOR {
-        vec a = load(g + j), s = select(a <= splat(0), splat(0), a);
+        vec x = load(a + j), s = select(x <= splat(0), splat(0), x);
         store(g + j, s);
         store(h + j, s);
     }
     (void)c;
 }
 
-static void relu_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp) {
-    EACH_VECTOR {
-        store(d + j, select(load(g + j) <= splat(0), splat(0), load(dh + j)));
+static void relu_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                          idx columns) {
+    EACH_COLUMN {
+        store(GRADIENT(0), select(load(g + j) <= splat(0), splat(0), load(dh + j)));
         store(dh + j, splat(0));
     }
-    (void)before, (void)dc;
+    (void)before, (void)dc, (void)hp, (void)dp;
 }
 
 /* Planes: i f g o c. */
-static void lstm_forward(T *g, T *h, T *c, idx hp) {
+static void lstm_forward(const T *a, T *g, T *h, T *c, idx hp) {
     EACH_VECTOR {
-        vec in = gate_sigmoid(load(PLANE(g, 0))), forget = gate_sigmoid(load(PLANE(g, 1)));
-        vec cell = gate_tanh(load(PLANE(g, 2))), output = gate_sigmoid(load(PLANE(g, 3)));
+        vec in = gate_sigmoid(load(PLANE(a, 0))), forget = gate_sigmoid(load(PLANE(a, 1)));
+        vec cell = gate_tanh(load(PLANE(a, 2))), output = gate_sigmoid(load(PLANE(a, 3)));
         vec state = forget * load(c + j) + in * cell;
         store(PLANE(g, 0), in);
         store(PLANE(g, 1), forget);
@@ -75,57 +81,62 @@ static void lstm_forward(T *g, T *h, T *c, idx hp) {
         store(PLANE(g, 3), output);
         store(PLANE(g, 4), state);
         store(c + j, state);
-        store(h + j, output * gate_tanh(state));
     }
+    /* A loop of its own: in one with the gates, chains are too long for the CPU to overlap. */
+    EACH_VECTOR store(h + j, load(PLANE(g, 3)) * gate_tanh(load(c + j)));
 }
 
-static void lstm_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp) {
-    EACH_VECTOR {
+static void lstm_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                          idx columns) {
+    EACH_COLUMN {
         vec in = load(PLANE(g, 0)), forget = load(PLANE(g, 1)), cell = load(PLANE(g, 2));
         vec output = load(PLANE(g, 3)), u = gate_tanh(load(PLANE(g, 4))), up = load(dh + j);
         vec down = load(dc + j) + up * output * slope_tanh(u);
-        store(PLANE(d, 0), down * cell * slope_sigmoid(in));
-        store(PLANE(d, 1), down * load(before + j) * slope_sigmoid(forget));
-        store(PLANE(d, 2), down * in * slope_tanh(cell));
-        store(PLANE(d, 3), up * u * slope_sigmoid(output));
+        store(GRADIENT(0), down * cell * slope_sigmoid(in));
+        store(GRADIENT(1), down * load(before + j) * slope_sigmoid(forget));
+        store(GRADIENT(2), down * in * slope_tanh(cell));
+        store(GRADIENT(3), up * u * slope_sigmoid(output));
         store(dc + j, down * forget);
         store(dh + j, splat(0));
     }
 }
 
 /* Planes: r z n q h, q the recurrent part of n. */
-static void gru_forward(T *g, T *h, T *c, idx hp) {
+static void gru_forward(const T *a, T *g, T *h, T *c, idx hp) {
     EACH_VECTOR {
-        vec reset = gate_sigmoid(load(PLANE(g, 0))), update = gate_sigmoid(load(PLANE(g, 1)));
-        vec fresh = gate_tanh(load(PLANE(g, 2)) + reset * load(PLANE(g, 3)));
+        vec reset = gate_sigmoid(load(PLANE(a, 0))), update = gate_sigmoid(load(PLANE(a, 1)));
+        vec product = load(PLANE(a, 3)), fresh = gate_tanh(load(PLANE(a, 2)) + reset * product);
         vec state = (splat(1) - update) * fresh + update * load(h + j);
         store(PLANE(g, 0), reset);
         store(PLANE(g, 1), update);
         store(PLANE(g, 2), fresh);
+        store(PLANE(g, 3), product);
         store(PLANE(g, 4), state);
         store(h + j, state);
     }
     (void)c;
 }
 
-static void gru_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp) {
-    EACH_VECTOR {
+static void gru_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                         idx columns) {
+    EACH_COLUMN {
         vec reset = load(PLANE(g, 0)), update = load(PLANE(g, 1)), fresh = load(PLANE(g, 2));
         vec up = load(dh + j), dn = up * (splat(1) - update) * slope_tanh(fresh);
-        store(PLANE(d, 0), dn * load(PLANE(g, 3)) * slope_sigmoid(reset));
-        store(PLANE(d, 1), up * (load(before + j) - fresh) * slope_sigmoid(update));
-        store(PLANE(d, 2), dn);
-        store(PLANE(d, 3), dn * reset);
+        store(GRADIENT(0), dn * load(PLANE(g, 3)) * slope_sigmoid(reset));
+        store(GRADIENT(1), up * (load(before + j) - fresh) * slope_sigmoid(update));
+        store(GRADIENT(2), dn);
+        store(GRADIENT(3), dn * reset);
         store(dh + j, up * update);
     }
     (void)dc;
 }
 
 /* Planes: r z n h. r is made first, by `classic_reset`, for n's product is with r * h. */
-static void classic_forward(T *g, T *h, T *c, idx hp) {
+static void classic_forward(const T *a, T *g, T *h, T *c, idx hp) {
     EACH_VECTOR {
-        vec update = gate_sigmoid(load(PLANE(g, 1))), fresh = gate_tanh(load(PLANE(g, 2)));
+        vec update = gate_sigmoid(load(PLANE(a, 1))), fresh = gate_tanh(load(PLANE(a, 2)));
         vec state = (splat(1) - update) * fresh + update * load(h + j);
+        store(PLANE(g, 0), load(PLANE(a, 0)));
         store(PLANE(g, 1), update);
         store(PLANE(g, 2), fresh);
         store(PLANE(g, 3), state);
@@ -143,19 +154,20 @@ static void classic_reset(T *g, const T *h, T *u, idx hp) {
 }
 
 /* All but the reset gate, which `classic_reset_back` does with `u`, the gradient of r * h. */
-static void classic_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp) {
-    EACH_VECTOR {
+static void classic_backward(const T *g, const T *before, T *d, T *dh, T *dc, idx hp, idx dp,
+                             idx columns) {
+    EACH_COLUMN {
         vec update = load(PLANE(g, 1)), fresh = load(PLANE(g, 2)), up = load(dh + j);
-        store(PLANE(d, 1), up * (load(before + j) - fresh) * slope_sigmoid(update));
-        store(PLANE(d, 2), up * (splat(1) - update) * slope_tanh(fresh));
+        store(GRADIENT(1), up * (load(before + j) - fresh) * slope_sigmoid(update));
+        store(GRADIENT(2), up * (splat(1) - update) * slope_tanh(fresh));
         store(dh + j, up * update);
     }
     (void)dc;
 }
 
 /* Also turns u into r * h, which the gradient of n's weights needs. */
-static void classic_reset_back(const T *g, const T *before, T *d, T *dh, T *u, idx hp) {
-    EACH_VECTOR {
+static void classic_reset_back(const T *g, const T *before, T *d, T *dh, T *u, idx columns) {
+    EACH_COLUMN {
         vec reset = load(g + j), state = load(before + j), up = load(u + j);
         store(d + j, up * state * slope_sigmoid(reset));
         store(dh + j, load(dh + j) + up * reset);
@@ -163,12 +175,9 @@ static void classic_reset_back(const T *g, const T *before, T *d, T *dh, T *u, i
     }
 }
 
-/* In the order of GATES in ops/recurrent/spec.py. */
-enum { CLASSIC = 4 };
-
 typedef struct {
     int gates, planes, state; /* `state`: the plane whose last value a step's gates use */
-    int grads;                /* planes of dg */
+    int grads;                /* planes of the gates' gradients */
     int last_plane;           /* where the last gate's recurrent product goes */
     forward_row *forward;
     backward_row *backward;
@@ -186,6 +195,10 @@ static const cell cells[] = {
 
 /* m rows of `from`, k deep, as panels for each block of k. */
 static void pack_rows(T *a, const T *from, idx m, idx k, idx line) {
+    if (m == 1) { /* blocks of one row lie as they come */
+        memcpy(a, from, (size_t)k * sizeof(T));
+        return;
+    }
     idx blocks = k_blocks(k);
     for (idx p = 0; p < blocks; ++p) {
         idx k0 = part(k, blocks, p), depth = part(k, blocks, p + 1) - k0;
@@ -193,15 +206,50 @@ static void pack_rows(T *a, const T *from, idx m, idx k, idx line) {
     }
 }
 
-/* c[m][hp] (+)= a b (+ bias), b packed by `pack_weights`. */
-static void multiply_rows(idx m, idx hp, idx k, const T *a, const T *b, T *c, idx ldc,
+/* One row times four panels: the tile of one row has too few chains to fill the adders. */
+static void row_of_panels(idx k, const T *restrict a, const T *restrict b, T *c,
+                          const epilogue *e) {
+    vec x0 = {0}, x1 = {0}, x2 = {0}, x3 = {0}, x4 = {0}, x5 = {0}, x6 = {0}, x7 = {0};
+    const T *b1 = b + NR * k, *b2 = b1 + NR * k, *b3 = b2 + NR * k;
+    for (idx i = 0; i < k; ++i) {
+        vec s = splat(a[i]);
+        x0 += s * load(b + i * NR);
+        x1 += s * load(b + i * NR + VL);
+        x2 += s * load(b1 + i * NR);
+        x3 += s * load(b1 + i * NR + VL);
+        x4 += s * load(b2 + i * NR);
+        x5 += s * load(b2 + i * NR + VL);
+        x6 += s * load(b3 + i * NR);
+        x7 += s * load(b3 + i * NR + VL);
+    }
+    finish(c, x0, e, 0, 0);
+    finish(c + VL, x1, e, 0, VL);
+    finish(c + 2 * VL, x2, e, 0, 2 * VL);
+    finish(c + 3 * VL, x3, e, 0, 3 * VL);
+    finish(c + 4 * VL, x4, e, 0, 4 * VL);
+    finish(c + 5 * VL, x5, e, 0, 5 * VL);
+    finish(c + 6 * VL, x6, e, 0, 6 * VL);
+    finish(c + 7 * VL, x7, e, 0, 7 * VL);
+}
+
+/* Some columns of a plane. */
+typedef struct {
+    idx from, to;
+} range;
+
+/* c[m][hp] (+)= a b (+ bias) for these columns, b packed by `pack_weights`. */
+static void multiply_rows(idx m, idx hp, range q, idx k, const T *a, const T *b, T *c, idx ldc,
                           int accumulate, const T *bias) {
     idx blocks = k_blocks(k);
     for (idx p = 0; p < blocks; ++p) {
-        idx k0 = part(k, blocks, p), depth = part(k, blocks, p + 1) - k0;
+        idx k0 = part(k, blocks, p), depth = part(k, blocks, p + 1) - k0, j = q.from;
         epilogue e = {.accumulate = accumulate || p > 0};
-        if (p + 1 == blocks) e.column_bias = bias;
-        multiply(m, hp, depth, a + m * k0, b + hp * k0, c, ldc, e);
+        if (p + 1 == blocks && bias) e.column_bias = bias + j;
+        for (; m == 1 && j + 4 * NR <= q.to; j += 4 * NR) {
+            row_of_panels(depth, a + k0, b + hp * k0 + j * depth, c + j, &e);
+            if (e.column_bias) e.column_bias += 4 * NR;
+        }
+        multiply(m, q.to - j, depth, a + m * k0, b + hp * k0 + j * depth, c + j, ldc, e);
     }
 }
 
@@ -212,8 +260,14 @@ typedef struct {
     const cell *cell;
     idx hp;
     idx tasks;
-    T *w_ih, *w_hh; /* packed, hp columns per gate */
+    int split;      /* a step's columns are shared among threads, not the sequences */
+    int status;     /* of those shared steps */
+    idx together;   /* steps whose input products are made at once */
+    T *w_ih, *w_hh; /* packed, hp columns per gate, or those of dx */
     T *b_ih, *b_hh; /* padded, added together where the products are */
+    T *h, *c;       /* states of all sequences, or their gradients, rows of hp */
+    T *start;       /* of the states on the tape, those before the first step */
+    recurrent_chunk chunk;
     char *slots;
     size_t slot_bytes;
 } pass;
@@ -221,81 +275,104 @@ typedef struct {
 /* The rows of one task, and its memory. */
 typedef struct {
     idx first, m;
-    T *a, *b;     /* packed inputs and states */
-    T *h, *c, *u; /* m rows of hp */
-    T *start;     /* states before the first step, likewise */
-    T *sums;      /* m rows of planes: gates without a tape, or their gradients */
+    idx end;          /* of its longest sequence: nothing is computed for times beyond it */
+    T *h, *c, *start; /* its part of these */
+    T *a, *b;         /* packed inputs and states */
+    T *u;             /* m rows of hp */
+    T *sums;          /* rows of planes: sums of the gates, or their gradients */
+    T *x;             /* inputs of steps together */
+    T *dx;            /* their gradients, of one step */
 } rows;
-
-static inline idx active(const args *v, idx n, idx t) { return !v->lengths || t < v->lengths[n]; }
-
-/* The first step of sequence n. */
-static inline idx first_step(const args *v, idx n) {
-    if (!v->reverse) return 0;
-    return v->lengths ? v->lengths[n] - 1 : v->steps - 1;
-}
 
 static inline T *tape_row(const pass *it, idx t, idx n) {
     return (T *)it->v->tape + (t * it->v->batch + n) * it->cell->planes * it->hp;
 }
 
-static inline idx row_elements(const pass *it) { return 4 * it->hp + it->cell->planes * it->hp; }
-
 static idx task_rows(const pass *it, idx task) { return part(it->v->batch, it->tasks, task); }
 
 /* m rows of hp from rows of H, or zeros. */
-static void pad_rows(T *to, const void *from, idx first, idx m, idx h, idx hp) {
+static void pad_rows(T *to, const void *from, idx m, idx h, idx hp) {
     memset(to, 0, (size_t)(m * hp) * sizeof(T));
     for (idx i = 0; from && i < m; ++i)
-        memcpy(to + i * hp, (const T *)from + (first + i) * h, (size_t)h * sizeof(T));
+        memcpy(to + i * hp, (const T *)from + i * h, (size_t)h * sizeof(T));
 }
 
-static void unpad_rows(void *to, const T *from, idx first, idx m, idx h, idx hp) {
-    for (idx i = 0; to && i < m; ++i)
-        memcpy((T *)to + (first + i) * h, from + i * hp, (size_t)h * sizeof(T));
+static void unpad_rows(void *to, const T *from, idx m, idx h, idx hp) {
+    for (idx i = 0; to && i < m; ++i) memcpy((T *)to + i * h, from + i * hp, (size_t)h * sizeof(T));
 }
 
 static rows take_rows(const pass *it, idx task, int slot) {
+    const args *v = it->v;
     idx first = task_rows(it, task), m = task_rows(it, task + 1) - first, hp = it->hp;
-    T *memory = (T *)(it->slots + (size_t)slot * it->slot_bytes);
-    rows r = {.first = first, .m = m, .a = memory};
-    r.b = r.a + packed_rows(m, it->v->inputs);
-    r.h = r.b + packed_rows(m, it->v->hidden);
-    r.c = r.h + m * hp;
-    r.u = r.c + m * hp;
-    r.start = r.u + m * hp;
-    r.sums = r.start + m * hp;
+    rows r = {.first = first, .m = m, .end = v->lengths ? 0 : v->steps};
+    for (idx n = first; v->lengths && n < first + m; ++n) r.end = most(r.end, v->lengths[n]);
+    r.h = it->h + first * hp;
+    r.c = it->c + first * hp;
+    r.start = it->start + first * hp;
+    r.b = (T *)(it->slots + (size_t)slot * it->slot_bytes);
+    r.u = r.b + (it->split ? it->cell->gates : 1) * packed_rows(m, v->hidden);
+    r.sums = r.u + m * hp;
+    r.a = r.sums + it->together * m * it->cell->planes * hp;
+    r.x = r.dx = r.a + packed_rows(it->together * m, v->inputs);
     return r;
 }
 
-/* Give every task its rows and memory, then weights packed by `pack`, then run `task`. */
-static int run_pass(pass *it, fastnn_task pack, idx inputs, fastnn_task task) {
+/* Steps of one task have at least so many rows together in the products with the input. */
+enum { TOGETHER = 2 * MR };
+
+/* From so many bytes of recurrent weights on, about a second cache level, reading them is most of
+ * the time of a few sequences, and a region of threads per step costs a tenth of it at most. */
+static const idx SPLIT_BYTES = 1 << 20;
+
+/* Sizes of tasks and of their memory. */
+static void cut(pass *it) {
     const args *v = it->v;
     it->cell = &cells[v->cell];
     it->hp = round_up(v->hidden, PAD);
     /* As few panels per task as give every thread one; results do not depend on it. */
     it->tasks = round_up(ceil_div(v->batch, TASK_PANELS * MR), v->threads);
     it->tasks = least(it->tasks, v->batch);
-    idx m = ceil_div(v->batch, it->tasks), gates = it->cell->gates;
-    size_t in = line_bytes(gates * it->hp * inputs);
-    size_t recurrent = line_bytes(gates * it->hp * v->hidden), bias = line_bytes(gates * it->hp);
+    idx bytes = it->cell->gates * it->hp * v->hidden * (idx)sizeof(T);
+    it->split = v->threads > 1 && v->batch <= MR && bytes >= SPLIT_BYTES;
+    if (it->split) it->tasks = 1;
+    idx m = ceil_div(v->batch, it->tasks);
+    it->together = least(ceil_div(TOGETHER, m), v->steps);
+    idx together = it->together * m;
     it->slot_bytes =
-        line_bytes(packed_rows(m, v->inputs) + packed_rows(m, v->hidden) + m * row_elements(it));
-    char *memory = fastnn_scratch(in + recurrent + 2 * bias + (size_t)v->threads * it->slot_bytes);
-    if (!memory) return FASTNN_NOMEM;
-    it->w_ih = (T *)memory;
-    it->w_hh = (T *)(memory + in);
-    it->b_ih = (T *)(memory + in + recurrent);
-    it->b_hh = (T *)(memory + in + recurrent + bias);
-    it->slots = memory + in + recurrent + 2 * bias;
-    double weights = (double)gates * (double)it->hp * (double)(inputs + v->hidden);
-    int status =
-        fastnn_parallel_for(gates * ceil_div(it->hp, NR), pack, it, v->threads, weights / 2);
-    if (status == FASTNN_OK)
-        status = fastnn_parallel_for(it->tasks, task, it, v->threads,
-                                     weights * (double)v->steps * (double)v->batch / 32);
-    fastnn_scratch_release(memory);
-    return status;
+        line_bytes(packed_rows(m, v->hidden) + m * it->hp + together * it->cell->planes * it->hp +
+                   packed_rows(together, v->inputs) + together * padded_inputs(v));
+}
+
+/* Estimated time of a product of all weights with `rows` rows. */
+static double nanoseconds(const pass *it, idx inputs, idx rows) {
+    return (double)it->cell->gates * (double)it->hp * (double)(inputs + it->v->hidden) *
+           (double)rows / 32;
+}
+
+/* Pieces of one block of memory, one after the other; without a block only its size counts. */
+typedef struct {
+    char *block;
+    size_t used;
+} arena;
+
+static T *take(arena *from, idx elements) {
+    size_t start = from->used;
+    from->used += line_bytes(elements);
+    return from->block ? (T *)(from->block + start) : NULL;
+}
+
+/* Of a pass, outside the workspace's bound: the weights once more, which every step needs whole, so
+ * as much again as the arguments, and a few rows per thread; backward a chunk besides. */
+static char *take_slots(arena *from, const pass *it) {
+    size_t bytes = (size_t)it->v->threads * it->slot_bytes;
+    return (char *)take(from, (idx)(bytes / sizeof(T)));
+}
+
+/* All sequences: steps that share their columns start from here, for regions do not nest. */
+static int run_tasks(pass *it, fastnn_task task, double cost) {
+    if (!it->split) return fastnn_parallel_for(it->tasks, task, it, it->v->threads, cost);
+    task(it, 0, 0);
+    return it->status;
 }
 
 /* -- forward --------------------------------------------------------------------------------- */
@@ -328,34 +405,88 @@ static void pack_forward_task(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-/* Sums of gate `gate`, recurrent part, for the packed states in r->b. */
-static void add_recurrent(const pass *it, const rows *r, idx gate, T *g) {
-    idx plane = gate == it->cell->gates - 1 ? it->cell->last_plane : gate;
-    idx h = it->v->hidden, hp = it->hp, ldc = it->cell->planes * hp;
-    multiply_rows(r->m, hp, h, r->b, it->w_hh + gate * hp * h, g + plane * hp, ldc, plane == gate,
-                  plane == gate ? NULL : it->b_hh + gate * hp);
+/* Part of a step: a product of gates first .. first + gates, to `g`. */
+typedef struct step step;
+typedef void part_of_step(const step *st, idx gate, range q);
+struct step {
+    const pass *it;
+    const rows *r;
+    part_of_step *run;
+    idx m, first, gates, parts;
+    T *g;
+};
+
+static void step_task(void *ctx, idx task, int slot) {
+    const step *st = ctx;
+    idx panels = ceil_div(st->it->hp, NR), i = task % st->parts;
+    range q = {part(panels, st->parts, i) * NR,
+               least(part(panels, st->parts, i + 1) * NR, st->it->hp)};
+    if (q.from < q.to) st->run(st, st->first + task / st->parts, q);
+    (void)slot;
 }
 
-static void forward_step(const pass *it, const rows *r, idx t, T *g) {
+/* All columns here, or shared with other threads; the results are the same. */
+static void run_step(step st) {
+    pass *it = (pass *)st.it;
+    st.parts = it->split ? it->v->threads : 1;
+    if (!it->split)
+        for (idx gate = 0; gate < st.gates; ++gate) step_task(&st, gate, 0);
+    else if (it->status == FASTNN_OK) /* of many such regions: the wake-up is paid once */
+        it->status = fastnn_parallel_for(st.gates * st.parts, step_task, &st, it->v->threads, 1e9);
+}
+
+static void add_input(const step *st, idx gate, range q) {
+    const pass *it = st->it;
+    idx hp = it->hp, k = it->v->inputs;
+    multiply_rows(st->m, hp, q, k, st->r->a, it->w_ih + gate * hp * k, st->g + gate * hp,
+                  it->cell->planes * hp, 0, it->b_ih + gate * hp);
+}
+
+/* Sums of all gates, input's part, for `count` steps from s on. */
+static void add_inputs(const pass *it, const rows *r, idx s, idx count) {
     const args *v = it->v;
-    idx hp = it->hp, line = it->cell->planes * hp, i = v->inputs, gates = it->cell->gates;
-    pack_rows(r->a, (const T *)v->x + (t * v->batch + r->first) * i, r->m, i, i);
-    for (idx gate = 0; gate < gates; ++gate)
-        multiply_rows(r->m, hp, i, r->a, it->w_ih + gate * hp * i, g + gate * hp, line, 0,
-                      it->b_ih + gate * hp);
+    idx k = v->inputs, m = r->m;
+    const T *x = NULL;
+    for (idx i = 0; i < count; ++i) {
+        x = (const T *)v->x + (time_of(v, s + i) * v->batch + r->first) * k;
+        if (count > 1) memcpy(r->x + i * m * k, x, (size_t)(m * k) * sizeof(T));
+    }
+    pack_rows(r->a, count > 1 ? r->x : x, count * m, k, k);
+    run_step((step){it, r, add_input, count * m, 0, it->cell->gates, 0, r->sums});
+}
+
+/* Sums of a gate, recurrent part, for the packed states in r->b. */
+static void add_recurrent(const step *st, idx gate, range q) {
+    const pass *it = st->it;
+    idx plane = gate == it->cell->gates - 1 ? it->cell->last_plane : gate;
+    idx h = it->v->hidden, hp = it->hp, ldc = it->cell->planes * hp;
+    multiply_rows(st->m, hp, q, h, st->r->b, it->w_hh + gate * hp * h, st->g + plane * hp, ldc,
+                  plane == gate, plane == gate ? NULL : it->b_hh + gate * hp);
+}
+
+/* The step at t from the sums of its inputs `a`. */
+static void forward_step(const pass *it, const rows *r, idx t, T *a) {
+    const args *v = it->v;
+    idx hp = it->hp, line = it->cell->planes * hp, gates = it->cell->gates;
+    if (t >= r->end) {
+        memset((T *)v->y + (t * v->batch + r->first) * v->hidden, 0,
+               (size_t)(r->m * v->hidden) * sizeof(T));
+        return;
+    }
     pack_rows(r->b, r->h, r->m, v->hidden, hp);
     int classic = v->cell == CLASSIC;
-    for (idx gate = 0; gate < gates - classic; ++gate) add_recurrent(it, r, gate, g);
+    run_step((step){it, r, add_recurrent, r->m, 0, gates - classic, 0, a});
     if (classic) {
         for (idx n = 0; n < r->m; ++n)
-            classic_reset(g + n * line, r->h + n * hp, r->u + n * hp, hp);
+            classic_reset(a + n * line, r->h + n * hp, r->u + n * hp, hp);
         pack_rows(r->b, r->u, r->m, v->hidden, hp);
-        add_recurrent(it, r, gates - 1, g);
+        run_step((step){it, r, add_recurrent, r->m, gates - 1, 1, 0, a});
     }
     for (idx n = 0; n < r->m; ++n) {
-        T *y = (T *)v->y + (t * v->batch + r->first + n) * v->hidden;
+        T *y = (T *)v->y + (t * v->batch + r->first + n) * v->hidden, *sums = a + n * line;
         if (active(v, r->first + n, t)) {
-            it->cell->forward(g + n * line, r->h + n * hp, r->c + n * hp, hp);
+            it->cell->forward(sums, v->tape ? tape_row(it, t, r->first + n) : sums, r->h + n * hp,
+                              r->c + n * hp, hp);
             memcpy(y, r->h + n * hp, (size_t)v->hidden * sizeof(T));
         } else {
             memset(y, 0, (size_t)v->hidden * sizeof(T));
@@ -367,106 +498,257 @@ static void forward_task(void *ctx, idx task, int slot) {
     const pass *it = ctx;
     const args *v = it->v;
     rows r = take_rows(it, task, slot);
-    pad_rows(r.h, v->h0, r.first, r.m, v->hidden, it->hp);
-    pad_rows(r.c, v->c0, r.first, r.m, v->hidden, it->hp);
-    for (idx step = 0; step < v->steps; ++step) {
-        idx t = v->reverse ? v->steps - 1 - step : step;
-        forward_step(it, &r, t, v->tape ? tape_row(it, t, r.first) : r.sums);
+    for (idx s = 0; s < v->steps; s += it->together) {
+        idx count = least(it->together, v->steps - s);
+        if (least(time_of(v, s), time_of(v, s + count - 1)) < r.end) add_inputs(it, &r, s, count);
+        for (idx i = 0; i < count; ++i)
+            forward_step(it, &r, time_of(v, s + i), r.sums + i * r.m * it->cell->planes * it->hp);
     }
-    unpad_rows(v->h, r.h, r.first, r.m, v->hidden, it->hp);
-    unpad_rows(v->c, r.c, r.first, r.m, v->hidden, it->hp);
+}
+
+static void place_forward(pass *it, arena *m) {
+    const args *v = it->v;
+    idx columns = it->cell->gates * it->hp, states = v->batch * it->hp;
+    it->w_ih = take(m, columns * v->inputs);
+    it->w_hh = take(m, columns * v->hidden);
+    it->b_ih = take(m, columns);
+    it->b_hh = take(m, columns);
+    it->h = take(m, states);
+    it->c = take(m, states);
+    it->start = it->h; /* not in use */
+    it->slots = take_slots(m, it);
 }
 
 int FN(recurrent_forward)(const args *v) {
     pass it = {.v = v};
-    return run_pass(&it, pack_forward_task, v->inputs, forward_task);
+    arena memory = {0};
+    cut(&it);
+    place_forward(&it, &memory);
+    memory = (arena){fastnn_scratch(memory.used), 0};
+    if (!memory.block) return FASTNN_NOMEM;
+    place_forward(&it, &memory);
+    pad_rows(it.h, v->h0, v->batch, v->hidden, it.hp);
+    pad_rows(it.c, v->c0, v->batch, v->hidden, it.hp);
+    int status = fastnn_parallel_for(it.cell->gates * ceil_div(it.hp, NR), pack_forward_task, &it,
+                                     v->threads, 16 * nanoseconds(&it, v->inputs, 1));
+    if (status == FASTNN_OK)
+        status = run_tasks(&it, forward_task, nanoseconds(&it, v->inputs, v->steps * v->batch));
+    unpad_rows(v->h, it.h, v->batch, v->hidden, it.hp);
+    unpad_rows(v->c, it.c, v->batch, v->hidden, it.hp);
+    fastnn_scratch_release(memory.block);
+    return status;
 }
 
 /* -- backward -------------------------------------------------------------------------------- */
 
-/* One panel of columns of the state: element (k, j) is w_hh[k][j] of the gate. */
+/* Columns of w[gates*H][columns], `padded` of them: element (k, j) is w[k][j] of the gate. */
+static void pack_back(T *to, const T *w, idx gate, idx h, idx columns, idx padded) {
+    idx blocks = k_blocks(h);
+    for (idx p = 0; p < blocks; ++p) {
+        idx k0 = part(h, blocks, p), depth = part(h, blocks, p + 1) - k0;
+        for (idx j = 0; j < padded; j += NR)
+            pack_columns(to + gate * padded * h + padded * k0 + j * depth, panel_width(padded, j),
+                         w + (gate * h + k0) * columns + j, most(least(columns - j, NR), 0),
+                         columns, depth);
+    }
+}
+
 static void pack_backward_task(void *ctx, idx task, int slot) {
     const pass *it = ctx;
     const args *v = it->v;
-    idx panels = ceil_div(it->hp, NR), gate = task / panels, j = task % panels * NR;
-    idx h = v->hidden, blocks = k_blocks(h);
-    const T *from = (const T *)v->w_hh + gate * h * h + j;
-    for (idx p = 0; p < blocks; ++p) {
-        idx k0 = part(h, blocks, p), depth = part(h, blocks, p + 1) - k0;
-        pack_columns(it->w_hh + gate * it->hp * h + it->hp * k0 + j * depth, panel_width(it->hp, j),
-                     from + k0 * h, least(h - j, NR), h, depth);
-    }
+    idx gate = task / 2;
+    if (task % 2 == 0)
+        pack_back(it->w_hh, v->w_hh, gate, v->hidden, v->hidden, it->hp);
+    else if (v->dx)
+        pack_back(it->w_ih, v->w_ih, gate, v->hidden, v->inputs, padded_inputs(v));
     (void)slot;
 }
 
-/* to (+)= w_hh^T of a gate's gradients. */
-static void back_through(const pass *it, const rows *r, idx gate, T *to, int accumulate) {
-    idx plane = gate == it->cell->gates - 1 ? it->cell->last_plane : gate;
+static idx recurrent_plane(const pass *it, idx gate) {
+    return gate == it->cell->gates - 1 ? it->cell->last_plane : gate;
+}
+
+/* to (+)= w_hh^T of a gate's gradients, which stay packed; `line`: the task's first. */
+static void back_through(const pass *it, const rows *r, idx gate, idx line, T *to, int accumulate) {
     idx h = it->v->hidden, hp = it->hp;
-    pack_rows(r->b, r->sums + plane * hp, r->m, h, it->cell->grads * hp);
-    multiply_rows(r->m, hp, h, r->b, it->w_hh + gate * hp * h, to, hp, accumulate, NULL);
+    pack_gradient_rows(r->b, &it->chunk, recurrent_plane(it, gate), line, r->m);
+    multiply_rows(r->m, hp, (range){0, hp}, h, r->b, it->w_hh + gate * hp * h, to, hp, accumulate,
+                  NULL);
+}
+
+/* The same of all gates st->first .. for some columns; these come packed, one after the other. */
+static void back_in_parts(const step *st, idx none, range q) {
+    const pass *it = st->it;
+    idx h = it->v->hidden, hp = it->hp, gates = it->cell->gates - (it->v->cell == CLASSIC);
+    for (idx gate = 0; gate < gates; ++gate)
+        multiply_rows(st->m, hp, q, h, st->r->b + gate * packed_rows(st->m, h),
+                      it->w_hh + gate * hp * h, st->g, hp, 1, NULL);
+    (void)none;
+}
+
+static void back_together(const pass *it, const rows *r, idx line) {
+    idx gates = it->cell->gates - (it->v->cell == CLASSIC);
+    for (idx gate = 0; gate < gates; ++gate)
+        pack_gradient_rows(r->b + gate * packed_rows(r->m, it->v->hidden), &it->chunk,
+                           recurrent_plane(it, gate), line, r->m);
+    run_step((step){it, r, back_in_parts, r->m, 0, 1, 0, r->h});
+}
+
+/* dx += w_ih^T of a gate's gradients; `packed` if these are. */
+static void back_to_input(const pass *it, const rows *r, idx gate, idx line, int packed) {
+    idx h = it->v->hidden, ip = padded_inputs(it->v);
+    if (!packed) pack_gradient_rows(r->b, &it->chunk, gate, line, r->m);
+    multiply_rows(r->m, ip, (range){0, ip}, h, r->b, it->w_ih + gate * ip * h, r->dx, ip, gate > 0,
+                  NULL);
 }
 
 /* The tape's state before the step of row n at t. */
 static const T *state_before(const pass *it, const rows *r, idx n, idx t) {
-    if (t == first_step(it->v, r->first + n)) return r->start + n * it->hp;
+    if (t == first_time(it->v, r->first + n)) return r->start + n * it->hp;
     idx before = it->v->reverse ? t + 1 : t - 1;
     return tape_row(it, before, r->first + n) + it->cell->state * it->hp;
 }
 
-static void reset_step(const pass *it, const rows *r, idx t) {
-    const args *v = it->v;
-    idx hp = it->hp, line = it->cell->grads * hp;
-    back_through(it, r, it->cell->gates - 1, r->u, 0);
+static void reset_step(const pass *it, const rows *r, idx t, idx line) {
+    idx hp = it->hp;
+    back_through(it, r, it->cell->gates - 1, line, r->u, 0);
     for (idx n = 0; n < r->m; ++n) {
         T *u = r->u + n * hp;
-        if (active(v, r->first + n, t))
-            classic_reset_back(tape_row(it, t, r->first + n), state_before(it, r, n, t),
-                               r->sums + n * line, r->h + n * hp, u, hp);
-        else
-            memset(u, 0, (size_t)hp * sizeof(T));
-        memcpy((T *)v->rh + (t * v->batch + r->first + n) * v->hidden, u,
-               (size_t)v->hidden * sizeof(T));
+        if (!active(it->v, r->first + n, t)) continue;
+        const T *g = tape_row(it, t, r->first + n), *before = state_before(it, r, n, t);
+        for (idx j = 0; j < hp; j += NR) {
+            idx width = panel_width(hp, j);
+            T *d = gradient_panel(&it->chunk, 0, j) + (line + n) * width;
+            classic_reset_back(g + j, before + j, d, r->h + n * hp + j, u + j, width);
+        }
+        memcpy(it->chunk.rh + (line + n) * hp, u, (size_t)hp * sizeof(T));
     }
 }
 
-static void backward_step(const pass *it, const rows *r, idx t) {
+/* Gradients of the gates of row n, panel after panel. */
+static void gates_step(const pass *it, const rows *r, idx n, idx t, idx line) {
     const args *v = it->v;
-    idx h = v->hidden, hp = it->hp, grads = it->cell->grads, line = grads * hp;
-    for (idx n = 0; n < r->m; ++n) {
-        T *d = r->sums + n * line, *dh = r->h + n * hp;
-        if (!active(v, r->first + n, t)) {
-            memset(d, 0, (size_t)line * sizeof(T));
-            continue;
-        }
-        const T *dy = (const T *)v->dy + (t * v->batch + r->first + n) * h;
-        for (idx j = 0; v->dy && j < h; ++j) dh[j] += dy[j];
-        it->cell->backward(tape_row(it, t, r->first + n), state_before(it, r, n, t), d, dh,
-                           r->c + n * hp, hp);
+    idx hp = it->hp, dp = hp * panel_lines(it->chunk.lines), h = v->hidden;
+    T *dh = r->h + n * hp, *dc = r->c + n * hp;
+    const T *g = tape_row(it, t, r->first + n), *before = state_before(it, r, n, t);
+    const T *dy = (const T *)v->dy + (t * v->batch + r->first + n) * h;
+    for (idx j = 0; v->dy && j < h; ++j) dh[j] += dy[j];
+    for (idx j = 0; j < hp; j += NR) {
+        idx width = panel_width(hp, j);
+        T *d = gradient_panel(&it->chunk, 0, j) + line * width;
+        it->cell->backward(g + j, before + j, d, dh + j, dc + j, hp, dp, width);
     }
-    int classic = v->cell == CLASSIC;
-    if (classic) reset_step(it, r, t);
-    for (idx n = 0; n < r->m; ++n)
-        for (idx plane = 0; plane < grads; ++plane)
-            memcpy((T *)v->dg + ((t * v->batch + r->first + n) * grads + plane) * h,
-                   r->sums + n * line + plane * hp, (size_t)h * sizeof(T));
-    for (idx gate = 0; gate < it->cell->gates - classic; ++gate) back_through(it, r, gate, r->h, 1);
+}
+
+static void no_gradients(const recurrent_chunk *c, idx line) {
+    for (idx plane = 0; plane < c->planes; ++plane)
+        for (idx j = 0; j < c->hp; j += NR) {
+            idx width = panel_width(c->hp, j);
+            memset(gradient_panel(c, plane, j) + line * width, 0, (size_t)width * sizeof(T));
+        }
+}
+
+static void backward_step(const pass *it, const rows *r, idx s) {
+    const args *v = it->v;
+    idx t = time_of(v, s), line = (s - it->chunk.first) * v->batch + r->first;
+    idx gates = it->cell->gates, ip = padded_inputs(v);
+    for (idx n = 0; n < r->m; ++n) {
+        if (active(v, r->first + n, t))
+            gates_step(it, r, n, t, line + n);
+        else
+            no_gradients(&it->chunk, line + n);
+    }
+    if (t >= r->end) {
+        if (it->chunk.dx_done)
+            memset((T *)v->dx + (t * v->batch + r->first) * v->inputs, 0,
+                   (size_t)(r->m * v->inputs) * sizeof(T));
+        return;
+    }
+    int classic = v->cell == CLASSIC, same = it->cell->last_plane == gates - 1;
+    if (classic) reset_step(it, r, t, line);
+    if (it->split) {
+        back_together(it, r, line);
+        return;
+    }
+    for (idx gate = 0; gate < gates; ++gate) {
+        int last = gate == gates - 1, done = classic && last;
+        if (!done) back_through(it, r, gate, line, r->h, 1);
+        if (it->chunk.dx_done) back_to_input(it, r, gate, line, !done && (same || !last));
+    }
+    if (it->chunk.dx_done)
+        unpad_rows((T *)v->dx + (t * v->batch + r->first) * v->inputs, r->dx, r->m, v->inputs, ip);
 }
 
 static void backward_task(void *ctx, idx task, int slot) {
     const pass *it = ctx;
-    const args *v = it->v;
     rows r = take_rows(it, task, slot);
-    pad_rows(r.h, v->dh, r.first, r.m, v->hidden, it->hp);
-    pad_rows(r.c, v->dc, r.first, r.m, v->hidden, it->hp);
-    pad_rows(r.start, v->start, r.first, r.m, v->hidden, it->hp);
-    for (idx step = v->steps - 1; step >= 0; --step)
-        backward_step(it, &r, v->reverse ? v->steps - 1 - step : step);
-    unpad_rows(v->dh0, r.h, r.first, r.m, v->hidden, it->hp);
-    unpad_rows(v->dc0, r.c, r.first, r.m, v->hidden, it->hp);
+    idx steps = it->chunk.lines / it->v->batch;
+    for (idx i = steps - 1; i >= 0; --i) backward_step(it, &r, it->chunk.first + i);
+}
+
+/* Bytes of the gates' gradients of a chunk: about what the second cache levels hold. One step of
+ * all sequences is the least: a T-th of what forward keeps. */
+static const idx CHUNK_BYTES = 2 << 20;
+
+static idx chunk_steps(const pass *it) {
+    idx bytes = it->v->batch * it->cell->grads * it->hp * (idx)sizeof(T);
+    return least(most(CHUNK_BYTES / bytes, 1), it->v->steps);
+}
+
+static void place_backward(pass *it, arena *m) {
+    const args *v = it->v;
+    recurrent_chunk *c = &it->chunk;
+    idx columns = it->cell->gates * it->hp, states = v->batch * it->hp;
+    idx lines = chunk_steps(it) * v->batch;
+    it->w_hh = take(m, columns * v->hidden);
+    it->w_ih = take(m, v->dx ? it->cell->gates * padded_inputs(v) * v->hidden : 0);
+    it->h = take(m, states);
+    it->c = take(m, states);
+    it->start = take(m, states);
+    c->dg = take(m, panel_lines(lines) * it->cell->grads * it->hp);
+    c->rh = take(m, v->cell == CLASSIC ? lines * it->hp : 0);
+    c->sums[0] = take(m, columns * (v->hidden + 1));
+    c->sums[1] = take(m, columns * (v->inputs + 1));
+    /* dx where the gates' gradients are packed anyway, if their weights fit the cache beside. */
+    c->dx_done = v->dx && !it->split && v->batch / it->tasks >= MR / 2 && v->inputs <= 4 * VL;
+    it->slot_bytes = (size_t)most((idx)it->slot_bytes, (idx)FN(gradient_bytes)(v));
+    it->slots = c->slots = take_slots(m, it);
+}
+
+static int run_chunks(pass *it) {
+    const args *v = it->v;
+    recurrent_chunk *c = &it->chunk;
+    idx chunks = ceil_div(v->steps, chunk_steps(it));
+    int status = fastnn_parallel_for(2 * it->cell->gates, pack_backward_task, it, v->threads,
+                                     16 * nanoseconds(it, v->dx ? v->inputs : 0, 1));
+    for (idx i = chunks - 1; i >= 0 && status == FASTNN_OK; --i) {
+        c->first = part(v->steps, chunks, i);
+        c->lines = (part(v->steps, chunks, i + 1) - c->first) * v->batch;
+        status = run_tasks(it, backward_task, nanoseconds(it, 0, c->lines));
+        if (status == FASTNN_OK) status = FN(recurrent_gradients)(c, v->threads);
+        c->begun = 1;
+    }
+    return status;
 }
 
 int FN(recurrent_backward)(const args *v) {
     pass it = {.v = v};
-    return run_pass(&it, pack_backward_task, 0, backward_task);
+    arena memory = {0};
+    cut(&it);
+    it.chunk =
+        (recurrent_chunk){.v = v, .hp = it.hp, .gates = it.cell->gates, .planes = it.cell->grads};
+    place_backward(&it, &memory);
+    memory = (arena){fastnn_scratch(memory.used), 0};
+    if (!memory.block) return FASTNN_NOMEM;
+    place_backward(&it, &memory);
+    it.chunk.w_ih = it.w_ih;
+    pad_rows(it.h, v->dh, v->batch, v->hidden, it.hp);
+    pad_rows(it.c, v->dc, v->batch, v->hidden, it.hp);
+    pad_rows(it.start, v->cell == LSTM ? v->c0 : v->h0, v->batch, v->hidden, it.hp);
+    int status = run_chunks(&it);
+    if (status == FASTNN_OK) FN(recurrent_finish)(&it.chunk);
+    unpad_rows(v->dh0, it.h, v->batch, v->hidden, it.hp);
+    unpad_rows(v->dc0, it.c, v->batch, v->hidden, it.hp);
+    fastnn_scratch_release(memory.block);
+    return status;
 }

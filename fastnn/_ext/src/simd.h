@@ -52,25 +52,66 @@ typedef T vecu __attribute__((vector_size(VB), aligned(sizeof(T)), may_alias));
 static inline vec load(const T *p) { return *(const vecu *)p; }
 static inline void store(T *p, vec v) { *(vecu *)p = v; }
 static inline vec splat(T s) { return s - (vec){0}; }
+/* GCC makes three operations of the bits where AVX2 has one. */
 static inline vec select(ivec mask, vec yes, vec no) {
+#if VB == 32 && FASTNN_BITS == 32
+    return __builtin_ia32_blendvps256(no, yes, (vec)mask);
+#elif VB == 32
+    return __builtin_ia32_blendvpd256(no, yes, (vec)mask);
+#else
     return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
+#endif
 }
-/* x[0], x[2], x[4] ... in a vector; reads one number more than it takes. */
-static inline vec evens(const T *x) {
+
+/* 0, 1, 2 ... in a vector. */
+#if VB * 8 / FASTNN_BITS == 2
+#define COUNT ((ivec){0, 1})
+#elif VB * 8 / FASTNN_BITS == 4
+#define COUNT ((ivec){0, 1, 2, 3})
+#elif VB * 8 / FASTNN_BITS == 8
+#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7})
+#else
+#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#endif
+
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#endif
+
+/* EVENS, ODDS: every other element of two vectors; ZIP_LOW, ZIP_HIGH: the halves of two,
+ * interleaved. */
 #if FASTNN_BITS * 2 == VB * 8
 #define EVENS 0, 2
+#define ODDS 1, 3
+#define ZIP_LOW 0, 2
+#define ZIP_HIGH 1, 3
 #elif FASTNN_BITS * 4 == VB * 8
 #define EVENS 0, 2, 4, 6
+#define ODDS 1, 3, 5, 7
+#define ZIP_LOW 0, 4, 1, 5
+#define ZIP_HIGH 2, 6, 3, 7
 #elif FASTNN_BITS * 8 == VB * 8
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14
+#define ODDS 1, 3, 5, 7, 9, 11, 13, 15
+#define ZIP_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define ZIP_HIGH 4, 12, 5, 13, 6, 14, 7, 15
 #else
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODDS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define ZIP_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define ZIP_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #endif
-#if defined(__clang__) || __GNUC__ >= 12
-    return __builtin_shufflevector(load(x), load(x + VL), EVENS);
-#else
-    return __builtin_shuffle(load(x), load(x + VL), (ivec){EVENS});
-#endif
+
+/* x[0], x[2], x[4] ... in a vector; reads one number more than it takes. */
+static inline vec evens(const T *x) { return SHUFFLE(load(x), load(x + VL), EVENS); }
+/* x[1], x[3], x[5] ... in a vector. */
+static inline vec odds(const T *x) { return SHUFFLE(load(x), load(x + VL), ODDS); }
+/* x[0], x[2] ... = even, x[1], x[3] ... = odd. */
+static inline void interleave(T *x, vec even, vec odd) {
+    store(x, SHUFFLE(even, odd, ZIP_LOW));
+    store(x + VL, SHUFFLE(even, odd, ZIP_HIGH));
 }
 
 static inline idx least(idx a, idx b) { return a < b ? a : b; }

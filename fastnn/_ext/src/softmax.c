@@ -1,45 +1,67 @@
 /* Softmax of x[outer,c,inner] along c, or its logarithm: vectors run along rows if inner is 1, else
  * across neighbouring columns. */
-#include "sums.h"
-#include "vmath.h"
+#include "logits.h"
 
-enum { WORK = 8192, CHAIN = 64 };
+enum { WORK = 8192 };
 
 typedef fastnn_softmax_args softmax;
 
-/* The first `size` numbers of a vector; the others are `fill`. */
-static inline vec get(const T *p, idx size, T fill) {
-    return size >= VL ? load(p) : load_rest(p, size, fill);
+#define INLINE static inline __attribute__((always_inline))
+
+static void finish_row(const T *x, T *y, idx c, T top, T end, int log_) {
+    vec t = splat(top), e = splat(end);
+    vec last = log_ ? load(x + c - VL) - t - e : load(y + c - VL) * e;
+    for (idx i = 0; i + VL <= c; i += VL)
+        store(y + i, log_ ? load(x + i) - t - e : load(y + i) * e);
+    store(y + c - VL, last);
 }
 
-static inline void put(T *p, idx size, vec v) {
-    if (size >= VL)
-        store(p, v);
-    else
-        store_rest(p, size, v);
+static void long_forward(const T *x, T *y, idx rows, idx c, int log_) {
+    T top[FLAT], end[FLAT];
+    double sum[FLAT];
+    block_tops(x, rows, c, top);
+    for (idx r = 0; r < rows; ++r) sum[r] = row_exp(x + r * c, log_ ? NULL : y + r * c, c, top[r]);
+    ends(sum, end, rows, log_);
+    for (idx r = 0; r < rows; ++r) finish_row(x + r * c, y + r * c, c, top[r], end[r], log_);
 }
 
-/* The larger of both; NaN once there was one. */
-static inline vec larger(vec best, vec v) { return select(~(best >= v) & (best == best), v, best); }
-
-static void row_forward(const T *x, T *y, idx c, int log_) {
-    vec best = splat(-(T)INFINITY);
-    for (idx i = 0; i < c; i += VL) best = larger(best, get(x + i, c - i, -(T)INFINITY));
-    for (idx j = 1; j < VL; ++j) best = larger(best, splat(best[j]));
-    vec top = splat(best[0]);
-    for (idx i = 0; i < c; i += VL) put(y + i, c - i, vexp(get(x + i, c - i, 0) - top));
-    double sum = row_sum(y, c);
-    vec factor = splat((T)(1 / sum)), shift = splat((T)log(sum));
-    for (idx i = 0; i < c; i += VL)
-        put(y + i, c - i,
-            log_ ? get(x + i, c - i, 0) - top - shift : get(y + i, c - i, 0) * factor);
+static void long_backward(const T *y, const T *dy, T *dx, idx rows, idx c, int log_) {
+    T sum[FLAT];
+    for (idx r = 0; r < rows; ++r) sum[r] = (T)row_dot(dy + r * c, log_ ? NULL : y + r * c, c);
+    for (idx r = 0; r < rows; ++r, y += c, dy += c, dx += c) {
+        vec s = splat(sum[r]);
+        for (idx i = 0; i < c; i += VL) {
+            idx at = least(i, c - VL); /* the last vector overlaps the one before it */
+            vec v = load(y + at), d = load(dy + at);
+            store(dx + at, log_ ? d - vexp_fall(v) * s : v * (d - s));
+        }
+    }
 }
 
-static void row_backward(const T *y, const T *dy, T *dx, idx c, int log_) {
-    vec sum = splat((T)(log_ ? row_sum(dy, c) : row_product_sum(dy, y, c, (pair){0, 0})));
-    for (idx i = 0; i < c; i += VL) {
-        vec v = get(y + i, c - i, 0), d = get(dy + i, c - i, 0);
-        put(dx + i, c - i, log_ ? d - vexp(v) * sum : v * (d - sum));
+static void short_forward(const T *x, T *y, idx rows, idx c, int log_) {
+    T top[FLAT + VB / sizeof(T)], scale[FLAT + VB / sizeof(T)], end[FLAT];
+    double sum[FLAT];
+    idx size = rows * c;
+    for (idx r = 0; r < size; r += c) spread(top + r, c, row_top(x + r, c));
+    flat_exp(x, top, y, size);
+    for (idx r = 0; r < rows; ++r) sum[r] = row_dot(y + r * c, NULL, c);
+    ends(sum, end, rows, log_);
+    for (idx r = 0; r < rows; ++r) spread(scale + r * c, c, end[r]);
+    for (idx i = 0; i < size; i += VL) {
+        vec s = load(scale + i);
+        put(y + i, size - i,
+            log_ ? get(x + i, size - i, 0) - load(top + i) - s : get(y + i, size - i, 0) * s);
+    }
+}
+
+static void short_backward(const T *y, const T *dy, T *dx, idx rows, idx c, int log_) {
+    T sums[FLAT + VB / sizeof(T)];
+    idx size = rows * c;
+    for (idx r = 0; r < size; r += c)
+        spread(sums + r, c, (T)row_dot(dy + r, log_ ? NULL : y + r, c));
+    for (idx i = 0; i < size; i += VL) {
+        vec v = get(y + i, size - i, 0), d = get(dy + i, size - i, 0), s = load(sums + i);
+        put(dx + i, size - i, log_ ? d - vexp_fall(v) * s : v * (d - s));
     }
 }
 
@@ -56,32 +78,35 @@ static inline void add(column_sums *s, vec v, idx i, idx c) {
     s->part = (vec){0};
 }
 
-static void columns_forward(const T *x, T *y, idx c, idx inner, idx size, int log_) {
-    vec top = splat(-(T)INFINITY), end;
-    for (idx i = 0; i < c; ++i) top = larger(top, get(x + i * inner, size, 0));
+INLINE void columns_forward(const T *x, T *y, idx c, idx inner, idx size, int log_) {
+    vec top = splat(-(T)INFINITY);
+    for (idx i = 0; i < c; ++i) top = larger(get(x + i * inner, size, 0), top);
     column_sums s = {0};
     for (idx i = 0; i < c; ++i) {
-        vec e = vexp(get(x + i * inner, size, 0) - top);
+        vec e = vexp_fall(get(x + i * inner, size, 0) - top);
         add(&s, e, i, c);
         if (!log_) put(y + i * inner, size, e);
     }
-    for (idx j = 0; j < VL; ++j) end[j] = (T)(log_ ? log(s.total[j]) : 1 / s.total[j]);
+    T last[VB / sizeof(T)];
+    ends(s.total, last, VL, log_);
+    vec end = load(last);
     for (idx i = 0; i < c; ++i)
         put(y + i * inner, size,
             log_ ? get(x + i * inner, size, 0) - top - end : get(y + i * inner, size, 0) * end);
 }
 
-static void columns_backward(const T *y, const T *dy, T *dx, idx c, idx inner, idx size, int log_) {
+INLINE void columns_backward(const T *y, const T *dy, T *dx, idx c, idx inner, idx size, int log_) {
     column_sums s = {0};
     for (idx i = 0; i < c; ++i) {
         vec d = get(dy + i * inner, size, 0);
         add(&s, log_ ? d : d * get(y + i * inner, size, 0), i, c);
     }
-    vec sum;
-    for (idx j = 0; j < VL; ++j) sum[j] = (T)s.total[j];
+    T last[VB / sizeof(T)];
+    for (idx j = 0; j < VL; ++j) last[j] = (T)s.total[j];
+    vec sum = load(last);
     for (idx i = 0; i < c; ++i) {
         vec v = get(y + i * inner, size, 0), d = get(dy + i * inner, size, 0);
-        put(dx + i * inner, size, log_ ? d - vexp(v) * sum : v * (d - sum));
+        put(dx + i * inner, size, log_ ? d - vexp_fall(v) * sum : v * (d - sum));
     }
 }
 
@@ -89,27 +114,45 @@ static void columns_backward(const T *y, const T *dy, T *dx, idx c, idx inner, i
 static idx units(const softmax *v) { return v->outer * ceil_div(v->inner, VL); }
 static idx units_per_task(const softmax *v) { return most(1, WORK / (v->c * least(v->inner, VL))); }
 
+/* Whether all columns are there is a constant for the compiler, which leaves tests out of loops. */
+static void columns(const softmax *v, idx unit) {
+    idx blocks = ceil_div(v->inner, VL), column = unit % blocks * VL;
+    idx start = unit / blocks * v->c * v->inner + column, size = least(VL, v->inner - column);
+    const T *x = (const T *)v->x + start, *dy = v->dy ? (const T *)v->dy + start : NULL;
+    T *y = (T *)v->y + start;
+    if (dy && size == VL)
+        columns_backward(x, dy, y, v->c, v->inner, VL, v->log);
+    else if (dy)
+        columns_backward(x, dy, y, v->c, v->inner, size, v->log);
+    else if (size == VL)
+        columns_forward(x, y, v->c, v->inner, VL, v->log);
+    else
+        columns_forward(x, y, v->c, v->inner, size, v->log);
+}
+
+static void row_block(const softmax *v, idx row, idx rows) {
+    const T *x = (const T *)v->x + row * v->c, *dy = v->dy ? (const T *)v->dy + row * v->c : NULL;
+    T *y = (T *)v->y + row * v->c;
+    if (v->c < SHORT)
+        dy ? short_backward(x, dy, y, rows, v->c, v->log) : short_forward(x, y, rows, v->c, v->log);
+    else
+        dy ? long_backward(x, dy, y, rows, v->c, v->log) : long_forward(x, y, rows, v->c, v->log);
+}
+
 static void task_of(void *ctx, idx task, int slot) {
     const softmax *v = ctx;
-    idx step = units_per_task(v), blocks = ceil_div(v->inner, VL);
-    for (idx u = task * step; u < least(units(v), (task + 1) * step); ++u) {
-        idx column = u % blocks * VL, start = u / blocks * v->c * v->inner + column;
-        idx size = least(VL, v->inner - column);
-        const T *x = (const T *)v->x + start, *dy = (const T *)v->dy;
-        T *y = (T *)v->y + start;
-        if (v->inner == 1 && dy)
-            row_backward(x, dy + start, y, v->c, v->log);
-        else if (v->inner == 1)
-            row_forward(x, y, v->c, v->log);
-        else if (dy)
-            columns_backward(x, dy + start, y, v->c, v->inner, size, v->log);
+    idx step = units_per_task(v), stop = least(units(v), (task + 1) * step);
+    idx rows = v->inner == 1 ? block_rows(v->c) : 1;
+    for (idx u = task * step; u < stop; u += rows) {
+        if (v->inner == 1)
+            row_block(v, u, least(rows, stop - u));
         else
-            columns_forward(x, y, v->c, v->inner, size, v->log);
+            columns(v, u);
     }
     (void)slot;
 }
 
 int FN(softmax)(const softmax *v) {
     return fastnn_parallel_for(ceil_div(units(v), units_per_task(v)), task_of, (void *)v,
-                               v->threads, (double)v->outer * v->inner * (20 + 1.5 * v->c));
+                               v->threads, (double)v->outer * v->inner * (5 + 0.5 * v->c));
 }

@@ -26,12 +26,16 @@ enum { MANTISSA_BITS = 23, EXPONENT_BIAS = 127 };
 #define LN2_HIGH 0x1.62ep-1f
 #define LN2_LOW 0x1.0bfbe8p-15f
 #define UPPER_HALF 0xfffff000 /* of the bits of a significand */
+#define MINIMUM "vminps"
+#define MAXIMUM "vmaxps"
 #else
 enum { MANTISSA_BITS = 52, EXPONENT_BIAS = 1023 };
 #define LEAST_NORMAL 0x1p-1022
 #define LN2_HIGH 0x1.62e42fefa38p-1
 #define LN2_LOW 0x1.ef35793c7673p-45
 #define UPPER_HALF 0xfffffffff8000000
+#define MINIMUM "vminpd"
+#define MAXIMUM "vmaxpd"
 #endif
 
 /* The first `size` numbers at p, fewer than a vector has; the others are `fill`. */
@@ -44,9 +48,27 @@ static inline void store_rest(T *p, idx size, vec v) { memcpy(p, &v, (size_t)siz
 
 static inline ivec sign_bit(vec x) { return (ivec)x & (ivec)splat(-(T)0); }
 static inline vec vabs(vec x) { return (vec)((ivec)x & ~(ivec)splat(-(T)0)); }
+/* The smaller and the larger, y if one is NaN: x86's instructions give the operand that is named
+ * first here, and GCC does not find them where x is a constant. */
+#if defined(__AVX2__)
+static inline vec smaller(vec x, vec y) {
+    vec z;
+    __asm__(MINIMUM " %1, %2, %0" : "=v"(z) : "v"(y), "v"(x));
+    return z;
+}
+static inline vec larger(vec x, vec y) {
+    vec z;
+    __asm__(MAXIMUM " %1, %2, %0" : "=v"(z) : "v"(y), "v"(x));
+    return z;
+}
+#else
+static inline vec smaller(vec x, vec y) { return select(x < y, x, y); }
+static inline vec larger(vec x, vec y) { return select(x > y, x, y); }
+#endif
+
 /* NaN stays NaN in both. */
-static inline vec at_most(vec x, T limit) { return select(x > splat(limit), splat(limit), x); }
-static inline vec at_least(vec x, T limit) { return select(x < splat(limit), splat(limit), x); }
+static inline vec at_most(vec x, T limit) { return smaller(splat(limit), x); }
+static inline vec at_least(vec x, T limit) { return larger(splat(limit), x); }
 
 /* 2^n for whole n of normal numbers. */
 static inline vec power_of_2(ivec n) { return (vec)((n + EXPONENT_BIAS) << MANTISSA_BITS); }
@@ -54,6 +76,7 @@ static inline vec power_of_2(ivec n) { return (vec)((n + EXPONENT_BIAS) << MANTI
 /* term[0] x^(terms-1) + ... + term[terms-1]. */
 static inline vec polynomial(vec x, const T *term, int terms) {
     vec p = splat(term[0]);
+#pragma GCC unroll 32
     for (int i = 1; i < terms; ++i) p = p * x + splat(term[i]);
     return p;
 }
@@ -94,17 +117,23 @@ static const T exp_term[] = {1. / 6227020800,
 #endif
 enum { EXP_TERMS = sizeof(exp_term) / sizeof(*exp_term) };
 
-/* exp(x - low) = 2^n exp(r), r = x - n ln 2 - low. 2^n is applied in two halves, so that subnormal
- * results are right. */
-static inline vec exp_less(vec x, vec low) {
-    x = FASTNN_BITS == 32 ? at_most(at_least(x, -104), 89) : at_most(at_least(x, -746), 710);
+enum { EXP_LEAST = FASTNN_BITS == 32 ? -104 : -746, EXP_MOST = FASTNN_BITS == 32 ? 89 : 710 };
+
+/* exp(x - low) = 2^n exp(r), r = x - n ln 2 - low, for x from EXP_LEAST to EXP_MOST. 2^n is applied
+ * in two halves, so that subnormal results are right. */
+static inline vec exp_within(vec x, vec low) {
     exp_parts e = reduce_by_ln2(x);
     ivec half = e.n >> 1;
     vec p = polynomial(e.r - low, exp_term, EXP_TERMS);
     return p * power_of_2(half) * power_of_2(e.n - half);
 }
 
-static inline vec vexp(vec x) { return exp_less(x, (vec){0}); }
+static inline vec vexp(vec x) {
+    return exp_within(at_most(at_least(x, EXP_LEAST), EXP_MOST), (vec){0});
+}
+
+/* The same for x <= 0. */
+static inline vec vexp_fall(vec x) { return exp_within(at_least(x, EXP_LEAST), (vec){0}); }
 
 /* exp(x) - 1 = 2^n q + (2^n - 1), q = exp(r) - 1 from the same series; halves of it are added up,
  * for 2^n itself may overflow. */
@@ -124,7 +153,7 @@ static inline vec vtanh(vec x) {
 
 /* 1 / (1 + e) and e / (1 + e), e = exp(-|x|): nothing overflows or cancels on either side. */
 static inline vec vsigmoid(vec x) {
-    vec e = vexp(-vabs(x));
+    vec e = vexp_fall(-vabs(x));
     return select(x >= splat(0), splat(1), e) / (splat(1) + e);
 }
 
@@ -205,7 +234,8 @@ static inline normal_parts vnormal(vec x) {
     };
 #endif
     vec a = at_most(vabs(x), far), high = (vec)((ivec)a & (I)UPPER_HALF);
-    vec bell = exp_less(splat((T)-.5) * high * high, splat((T).5) * (a - high) * (a + high));
+    vec low = splat((T).5) * (a - high) * (a + high);
+    vec bell = exp_within(at_least(splat((T)-.5) * high * high, EXP_LEAST), low);
     vec t = (splat(k) - splat(d) * a) / (splat(k) + a);
     vec tail = bell * (POLYNOMIAL(t, term) / (a + splat((T)1.25)));
     return (normal_parts){select(x > splat(0), splat(1) - tail, tail), bell};

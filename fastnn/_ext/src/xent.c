@@ -3,39 +3,14 @@
  * With t[c] = w[c] ((1 - smoothing) p[c] + smoothing / C), p a row's probabilities or the one-hot
  * row of its label, a row's loss is the sum of t[c] (log(sum) + top - x[c]), where top is the
  * largest logit and sum that of exp(x[c] - top). */
+#include "logits.h"
 #include "loss.h"
-#include "vmath.h"
 
 #include <math.h>
 
-enum { ROWS = 16, STATE = 3 };
+enum { STATE = 3, MOST_ROWS = FLAT };
 
 typedef fastnn_xent_args xent;
-
-/* The largest entry of a row, or NaN if there is one. */
-static T row_max(const T *x, idx c) {
-    vec best = splat(-(T)INFINITY);
-    ivec nan = {0};
-    for (idx i = 0; i < c; i += VL) {
-        vec v = load_some(x + i, c - i, -(T)INFINITY);
-        nan |= v != v;
-        best = select(v > best, v, best);
-    }
-    T top = best[0];
-    I any = nan[0];
-    for (idx j = 1; j < VL; ++j) {
-        any |= nan[j];
-        top = best[j] > top ? best[j] : top;
-    }
-    return any ? (T)NAN : top;
-}
-
-static double exp_sum(const T *x, idx c, T top) {
-    sums s = {{0}};
-    for (idx i = 0; i < c; i += VL)
-        add_some(&s, vexp(load_some(x + i, c - i, 0) - splat(top)), c - i);
-    return lanes_total(&s);
-}
 
 /* weight = sum of a[i] b[i], gap = sum of a[i] b[i] (top - x[i]); NULL stands for ones. */
 typedef struct {
@@ -43,7 +18,7 @@ typedef struct {
 } gaps;
 
 static gaps row_gaps(const T *x, const T *a, const T *b, idx c, T top) {
-    sums weight = {{0}}, gap = {{0}};
+    sums weight = {0}, gap = {0};
     for (idx i = 0; i < c; i += VL) {
         vec t = a ? load_some(a + i, c - i, 0) : splat(1);
         if (b) t *= load_some(b + i, c - i, 0);
@@ -53,11 +28,24 @@ static gaps row_gaps(const T *x, const T *a, const T *b, idx c, T top) {
     return (gaps){lanes_total(&weight), lanes_total(&gap)};
 }
 
-static void forward_row(const xent *v, idx n) {
+static int ignored(const xent *v, idx n) { return v->labels && v->labels[n] == v->ignore; }
+
+/* Largest entry and sum of exponentials of each row of a block. */
+static void tops_and_sums(const T *x, idx rows, idx c, T *top, double *sum) {
+    block_tops(x, rows, c, top);
+    if (c >= SHORT) {
+        for (idx r = 0; r < rows; ++r) sum[r] = row_exp(x + r * c, NULL, c, top[r]);
+        return;
+    }
+    T tops[FLAT + VB / sizeof(T)], e[FLAT];
+    for (idx r = 0; r < rows; ++r) spread(tops + r * c, c, top[r]);
+    flat_exp(x, tops, e, rows * c);
+    for (idx r = 0; r < rows; ++r) sum[r] = row_dot(e + r * c, NULL, c);
+}
+
+static void forward_row(const xent *v, idx n, T top, double sum, double high) {
     const T *x = (const T *)v->x + n * v->c, *w = v->w;
     double keep = 1 - v->smoothing, spread = v->smoothing / (double)v->c;
-    T top = row_max(x, v->c);
-    double sum = exp_sum(x, v->c, top), high = log(sum);
     gaps hit;
     if (v->labels) {
         idx y = (idx)v->labels[n];
@@ -80,33 +68,63 @@ static void forward_row(const xent *v, idx n) {
 
 static void forward_task(void *ctx, idx task, int slot) {
     const xent *v = ctx;
-    for (idx n = task * ROWS; n < least(v->n, (task + 1) * ROWS); ++n) {
-        if (v->labels && v->labels[n] == v->ignore)
-            v->loss[n] = 0;
+    idx step = block_rows(v->c), first = task * step, rows = least(step, v->n - first);
+    T top[MOST_ROWS], high[MOST_ROWS];
+    double sum[MOST_ROWS];
+    tops_and_sums((const T *)v->x + first * v->c, rows, v->c, top, sum);
+    ends(sum, high, rows, 1);
+    for (idx r = 0; r < rows; ++r) {
+        if (ignored(v, first + r))
+            v->loss[first + r] = 0;
         else
-            forward_row(v, n);
+            forward_row(v, first + r, top[r], sum[r], (double)high[r]);
     }
     (void)slot;
 }
 
-/* dx = (softmax(x) * sum of t - t) * scale. */
-static void backward_row(const xent *v, idx n) {
-    const T *x = (const T *)v->x + n * v->c, *w = v->w;
-    const T *target = v->target ? (const T *)v->target + n * v->c : NULL;
-    T *dx = (T *)v->dx + n * v->c;
-    const double *state = v->state + n * STATE;
-    double scale = v->scale[n], keep = 1 - v->smoothing;
-    vec top = splat((T)state[0]), gain = splat((T)(state[2] * scale / state[1]));
-    vec part = splat((T)(keep * scale)), spread = splat((T)(v->smoothing / (double)v->c * scale));
-    int dense = target != NULL || v->smoothing > 0;
-    for (idx i = 0; i < v->c; i += VL) {
-        idx size = v->c - i;
-        vec d = vexp(load_some(x + i, size, 0) - top) * gain;
-        if (dense) {
-            vec t = target ? load_some(target + i, size, 0) * part + spread : spread;
-            d -= w ? t * load_some(w + i, size, 0) : t;
+static double scale_of(const xent *v, idx n) { return v->scale ? v->scale[n] : v->gain; }
+
+/* dx = softmax(x) * sum of t * scale, of a block; ignored rows get anything. */
+static void soft_part(const xent *v, idx first, idx rows) {
+    const T *x = (const T *)v->x + first * v->c;
+    const double *state = v->state + first * STATE;
+    T *dx = (T *)v->dx + first * v->c;
+    T top[FLAT + VB / sizeof(T)], gain[FLAT + VB / sizeof(T)];
+    for (idx r = 0; r < rows; ++r, state += STATE) {
+        T t = (T)state[0], g = (T)(state[2] * scale_of(v, first + r) / state[1]);
+        if (v->c < SHORT) {
+            spread(top + r * v->c, v->c, t);
+            spread(gain + r * v->c, v->c, g);
+            continue;
         }
-        store_some(dx + i, size, d);
+        const T *row = x + r * v->c;
+        T *to = dx + r * v->c;
+        idx i = 0;
+        for (; i + VL <= v->c; i += VL)
+            store(to + i, vexp_fall(load(row + i) - splat(t)) * splat(g));
+        i = v->c - VL;
+        store(to + i, vexp_fall(load(row + i) - splat(t)) * splat(g));
+    }
+    if (v->c >= SHORT) return;
+    idx size = rows * v->c;
+    for (idx i = 0; i < size; i += VL)
+        put(dx + i, size - i, vexp_fall(get(x + i, size - i, 0) - load(top + i)) * load(gain + i));
+}
+
+/* dx -= t * scale. */
+static void target_part(const xent *v, idx n) {
+    const T *w = v->w, *target = v->target ? (const T *)v->target + n * v->c : NULL;
+    T *dx = (T *)v->dx + n * v->c;
+    double scale = scale_of(v, n), keep = 1 - v->smoothing;
+    if (target || v->smoothing > 0) {
+        vec part = splat((T)(keep * scale));
+        vec spread = splat((T)(v->smoothing / (double)v->c * scale));
+        for (idx i = 0; i < v->c; i += VL) {
+            idx size = v->c - i;
+            vec t = target ? load_some(target + i, size, 0) * part + spread : spread;
+            if (w) t *= load_some(w + i, size, 0);
+            store_some(dx + i, size, load_some(dx + i, size, 0) - t);
+        }
     }
     if (!target) {
         idx y = (idx)v->labels[n];
@@ -120,7 +138,7 @@ static void backward_target_row(const xent *v, idx n) {
     T *dt = (T *)v->dtarget + n * v->c;
     const double *state = v->state + n * STATE;
     vec top = splat((T)state[0]), high = splat((T)log(state[1]));
-    vec gain = splat((T)((1 - v->smoothing) * v->scale[n]));
+    vec gain = splat((T)((1 - v->smoothing) * scale_of(v, n)));
     for (idx i = 0; i < v->c; i += VL) {
         idx size = v->c - i;
         vec d = (high + (top - load_some(x + i, size, 0))) * gain;
@@ -130,23 +148,39 @@ static void backward_target_row(const xent *v, idx n) {
 
 static void backward_task(void *ctx, idx task, int slot) {
     const xent *v = ctx;
-    for (idx n = task * ROWS; n < least(v->n, (task + 1) * ROWS); ++n) {
-        if (v->labels && v->labels[n] == v->ignore) {
+    idx step = block_rows(v->c), first = task * step, rows = least(step, v->n - first);
+    if (v->dx) soft_part(v, first, rows);
+    for (idx n = first; n < first + rows; ++n) {
+        if (ignored(v, n)) {
             memset((T *)v->dx + n * v->c, 0, (size_t)v->c * sizeof(T));
             continue;
         }
-        if (v->dx) backward_row(v, n);
+        if (v->dx) target_part(v, n);
         if (v->dtarget) backward_target_row(v, n);
     }
     (void)slot;
 }
 
+/* The losses' sum and that of the weights that the mean divides by. */
+static void add_up(const xent *v) {
+    double loss[4] = {0}, weight = 0;
+    const T *w = v->w;
+    for (idx n = 0; n < v->n; ++n) {
+        loss[n % 4] += v->loss[n];
+        if (!ignored(v, n)) weight += v->labels && w ? (double)w[v->labels[n]] : 1;
+    }
+    v->totals[0] = (loss[0] + loss[1]) + (loss[2] + loss[3]);
+    v->totals[1] = weight;
+}
+
 int FN(softmax_xent_forward)(const xent *v) {
-    return fastnn_parallel_for(ceil_div(v->n, ROWS), forward_task, (void *)v, v->threads,
-                               (double)v->n * (20 + (double)v->c));
+    int status = fastnn_parallel_for(ceil_div(v->n, block_rows(v->c)), forward_task, (void *)v,
+                                     v->threads, (double)v->n * (20 + 0.4 * (double)v->c));
+    if (status == FASTNN_OK && v->totals) add_up(v);
+    return status;
 }
 
 int FN(softmax_xent_backward)(const xent *v) {
-    return fastnn_parallel_for(ceil_div(v->n, ROWS), backward_task, (void *)v, v->threads,
-                               (double)v->n * (10 + (double)v->c));
+    return fastnn_parallel_for(ceil_div(v->n, block_rows(v->c)), backward_task, (void *)v,
+                               v->threads, (double)v->n * (10 + 0.4 * (double)v->c));
 }

@@ -80,6 +80,9 @@ def linear_cases() -> Iterator[Case]:
     yield case("edge", x=shape(3, 2), w=shape(500, 2), b=shape(500))
     yield case("edge", x=shape(130, 11), w=shape(35, 11), b=shape(35))
     yield case("edge", x=shape(1), w=shape(5, 1))
+    yield case("edge", x=shape(2, 270), w=shape(37, 270), b=shape(37))
+    yield case("edge", x=shape(5, 75), w=shape(40, 75), b=shape(40))
+    yield case("edge", x=shape(8, 75), w=shape(40, 75), b=shape(40))
     peers = "the peers' table"
     yield _bench("hidden", "CS231n's two-layer net, CIFAR-10", 64, 3072, 500)
     yield _bench("middle", peers, 256, 1024, 1024)

@@ -116,15 +116,12 @@ def _softmax_cross_entropy(
     _check.same_dtype(op, "x", x, w=w, sample_weight=sample_weight)
     call = _describe_entropy(
         op,
-        LossCall(
-            _check.dtype_name(x),
-            x.shape,
-            _check.choice(op, "reduction", reduction, spec.REDUCTIONS),
-            weight=w is not None,
-            sample_weight=sample_weight is not None,
-            ignore_index=_check.whole(op, "ignore_index", ignore_index, -_check.MOST),
-            label_smoothing=_check.real(op, "label_smoothing", label_smoothing),
-        ),
+        _check.dtype_name(x),
+        x.shape,
+        _check.choice(op, "reduction", reduction, spec.REDUCTIONS),
+        False,
+        _check.whole(op, "ignore_index", ignore_index, -_check.MOST),
+        _check.real(op, "label_smoothing", label_smoothing),
         labels.shape,
         None if w is None else w.shape,
         None if sample_weight is None else sample_weight.shape,
@@ -228,15 +225,12 @@ def _soft_cross_entropy(
     _check.same_dtype(op, "x", x, target=target, w=w, sample_weight=sample_weight)
     call = _describe_entropy(
         op,
-        LossCall(
-            _check.dtype_name(x),
-            x.shape,
-            _check.choice(op, "reduction", reduction, spec.REDUCTIONS),
-            soft=True,
-            weight=w is not None,
-            sample_weight=sample_weight is not None,
-            label_smoothing=_check.real(op, "label_smoothing", label_smoothing),
-        ),
+        _check.dtype_name(x),
+        x.shape,
+        _check.choice(op, "reduction", reduction, spec.REDUCTIONS),
+        True,
+        -1,
+        _check.real(op, "label_smoothing", label_smoothing),
         target.shape,
         None if w is None else w.shape,
         None if sample_weight is None else sample_weight.shape,
@@ -350,12 +344,19 @@ def _multi_margin_loss(
 @lru_cache(4096)
 def _describe_entropy(
     op: str,
-    call: LossCall,
+    dtype: str,
+    x: tuple[int, ...],
+    reduction: str,
+    soft: bool,
+    ignore_index: int,
+    label_smoothing: float,
     goal: tuple[int, ...],
     w: tuple[int, ...] | None,
     sample_weight: tuple[int, ...] | None,
 ) -> LossCall:
-    """`call`, once every rule about sizes and options of a cross-entropy holds."""
+    """The call of a cross-entropy, once every rule about its sizes and options holds."""
+    weights = w is not None, sample_weight is not None
+    call = LossCall(dtype, x, reduction, soft, *weights, ignore_index, label_smoothing)
     _check_shapes(op, call, goal, w)
     if sample_weight is not None and sample_weight != call.samples:
         raise ShapeError(

@@ -10,6 +10,7 @@ from fastnn._ext import _loss
 from fastnn.ops.loss.spec import (
     Array,
     LossCall,
+    RowScale,
     finish,
     from_rows,
     labels_or_target,
@@ -30,22 +31,34 @@ def softmax_cross_entropy_forward(
     save: bool,
 ) -> tuple[Array, Any]:
     labels, target = labels_or_target(call, goal)
-    losses, state = np.empty(call.rows), np.empty((call.rows, 3)) if save else None
-    given = (to_rows(call, x), labels, target, w, call.label_smoothing, call.ignore_index)
-    _loss.softmax_xent_forward(*given, losses, state)
-    scale = row_scale(call, labels, w, sample_weight)
-    return finish(call, scale.weigh(losses), scale.divisor, out), (given, state, scale)
+    rows = to_rows(call, x)
+    n = len(rows)
+    losses, state = np.empty(n), np.empty((n, 3)) if save else None
+    given = (rows, labels, target, w, call.label_smoothing, call.ignore_index)
+    total, divisor = _loss.softmax_xent_forward(*given, losses, state)
+    if sample_weight is not None or call.reduction == "none":
+        scale = row_scale(call, labels, w, sample_weight)
+        return finish(call, scale.weigh(losses), scale.divisor, out), (given, state, scale)
+    if call.reduction == "sum":
+        divisor = 1.0
+    y = finish(call, total, divisor, out)
+    return y, (given, state, RowScale(None, divisor))
 
 
 def softmax_cross_entropy_backward(
     call: LossCall, saved: Any, dy: Array, needs: tuple[str, ...]
 ) -> tuple[Array | None, ...]:
     given, state, scale = saved
-    shape = call.rows, call.x[1]
-    dx = np.empty(shape, call.dtype) if "x" in needs else None
-    dt = np.empty(shape, call.dtype) if "target" in needs else None
+    rows = given[0]
+    dx = np.empty_like(rows) if "x" in needs else None
+    dt = np.empty_like(rows) if "target" in needs else None
     if dx is not None or dt is not None:
-        _loss.softmax_xent_backward(*given, state, scale.gradients(call, dy), dx, dt)
+        each, gain = None, 0.0
+        if scale.weights is None and call.reduction != "none" and scale.divisor:
+            gain = float(dy) / scale.divisor
+        else:
+            each = scale.gradients(call, dy)
+        _loss.softmax_xent_backward(*given, state, each, gain, dx, dt)
     return (from_rows(call, dx), from_rows(call, dt))[: 1 + call.soft]
 
 

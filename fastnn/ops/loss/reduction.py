@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,29 @@ Array = np.ndarray[Any, Any]
 REDUCTIONS = ("mean", "sum", "none")
 
 
+def scalar(call: Any, value: float, out: Array | None) -> Array:
+    """`value` as the result; one beyond float32 is infinity there, without a warning."""
+    if abs(value) > 3e38:
+        with np.errstate(over="ignore"):
+            value = float(np.asarray(value, call.dtype))
+    if out is None:
+        return np.array(value, call.dtype)
+    out[...] = value
+    return out
+
+
 def finish(call: Any, losses: Any, divisor: float, out: Array | None) -> Array:
     """The result of `call` from its float64 losses: themselves, or their sum over `divisor`.
 
     A divisor of 0, where nothing counts, makes the mean NaN.
     """
+    if type(losses) is float and call.reduction != "none":
+        return scalar(call, losses / divisor if divisor else losses * math.nan, out)
     y = np.empty(call.out, call.dtype) if out is None else out
-    if call.reduction == "none":
-        y[...] = np.reshape(losses, call.out)
-    else:
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        if call.reduction == "none":
+            y[...] = np.reshape(losses, call.out)
+        else:
             y[...] = np.divide(np.sum(losses), divisor)
     return y
 

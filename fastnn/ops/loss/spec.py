@@ -82,6 +82,8 @@ def labels_or_target(call: LossCall, goal: Array) -> tuple[Array | None, Array |
 
 def to_rows(call: LossCall, a: Array) -> Array:
     """`a`, N C ..., as rows of classes: a view if there are no axes after C, else a copy."""
+    if a.ndim == 2:
+        return a
     n, c = call.x[:2]
     rows = a.reshape(n, c, math.prod(call.x[2:])).transpose(0, 2, 1).reshape(call.rows, c)
     return np.ascontiguousarray(rows)

@@ -6,44 +6,51 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._ext import _linear, _recurrent
-from fastnn.ops.recurrent.spec import GATES, Array, RecurrentCall
-from fastnn.ops.recurrent.through_time import Kernels, run_backward, run_forward
+from fastnn._ext import _recurrent
+from fastnn.ops.recurrent.spec import GATES, Array, RecurrentCall, given, time_major
+from fastnn.ops.recurrent.through_time import Saved, run_forward
 
 _CELL = {name: i for i, name in enumerate(GATES)}
+_PADDING = 16  # a plane of the tape is a multiple of this
 
 
-def _product(a: Array, b: Array) -> Array:
-    c = np.empty((a.shape[0], b.shape[1]), b.dtype)
-    _linear.gemm(a, b, None, c)
-    return c
-
-
-def _column_sums(a: Array) -> Array:
-    total = np.empty(a.shape[1], a.dtype)
-    _linear.column_sums(a, total)
-    return total
-
-
-_KERNELS = Kernels(
-    lambda call, *arrays: _recurrent.forward(call, _CELL[call.cell], *arrays),
-    lambda call, *arrays: _recurrent.backward(call, _CELL[call.cell], *arrays),
-    _product,
-    _column_sums,
-    padding=16,
-)
+def _run(call: RecurrentCall, *arrays: Array | None) -> None:
+    _recurrent.forward(call, _CELL[call.cell], *arrays)
 
 
 def _forward(
     call: RecurrentCall, *arrays: Array | None, out: Array | None, save: bool
 ) -> tuple[tuple[Array, ...], Any]:
-    return run_forward(_KERNELS, call, arrays, save)
+    return run_forward(_run, _PADDING, call, arrays, save)
 
 
 def _backward(
-    call: RecurrentCall, saved: Any, dys: tuple[Array | None, ...], needs: tuple[str, ...]
+    call: RecurrentCall, saved: Saved, dys: tuple[Array | None, ...], needs: tuple[str, ...]
 ) -> tuple[Array | None, ...]:
-    return run_backward(_KERNELS, call, saved, dys, needs)
+    wanted = given(call, needs)
+    steps, batch, inputs, size = call.sizes
+    rows, state = call.gates * size, (batch, size)
+    shapes: dict[str, tuple[int, ...]] = {
+        "x": (steps, batch, inputs),
+        "w_ih": (rows, inputs),
+        "w_hh": (rows, size),
+        "b_ih": (rows,),
+        "b_hh": (rows,),
+        "h0": state,
+    }
+    if len(saved.start) > 1:
+        shapes["c0"] = state
+    grads = [
+        np.empty(shape, call.dtype) if name in wanted or shape is state else None
+        for name, shape in shapes.items()
+    ]
+    h0, c0 = (*saved.start, None)[:2]
+    arrays = (saved.x, saved.w_ih, saved.w_hh, h0, c0, saved.lengths, saved.y, saved.tape)
+    dy = None if dys[0] is None else time_major(call, dys[0])
+    _recurrent.backward(call, _CELL[call.cell], *arrays, (dy, *dys[1:]), grads)
+    if grads[0] is not None:
+        grads[0] = time_major(call, grads[0])
+    return tuple(g if name in wanted else None for name, g in zip(shapes, grads, strict=True))
 
 
 rnn_forward = lstm_forward = gru_forward = _forward

@@ -273,13 +273,13 @@ def _column_sums(a: Array) -> Array:
     return total
 
 
-_KERNELS = Kernels(_run_forward, _run_backward, _product, _column_sums, padding=1)
+_KERNELS = Kernels(_run_backward, _product, _column_sums)
 
 
 def _forward(
     call: RecurrentCall, *arrays: Array | None, out: Array | None, save: bool
 ) -> tuple[tuple[Array, ...], Any]:
-    return run_forward(_KERNELS, call, arrays, save)
+    return run_forward(_run_forward, 1, call, arrays, save)
 
 
 def _backward(

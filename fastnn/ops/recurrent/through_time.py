@@ -1,4 +1,4 @@
-"""What Numba and compiled code share: memory for the time loops, and weights' gradients after them.
+"""What Numba and compiled code share, memory for the time loop, and Numba's backward around it.
 
 Backward is one loop over the steps, which leaves the gradients of the gates before their
 activations, and then a few matrix products over all steps and sequences at once.
@@ -15,13 +15,11 @@ from fastnn.ops.recurrent.spec import Array, RecurrentCall, given, time_major
 
 
 class Kernels(NamedTuple):
-    """What an implementation gives."""
+    """What `run_backward` is made of."""
 
-    forward: Callable[..., None]
     backward: Callable[..., None]
     product: Callable[[Array, Array], Array]  # of two matrices, the first perhaps transposed
     column_sums: Callable[[Array], Array]
-    padding: int  # a plane of the tape is a multiple of this
 
 
 TAPE = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 5, "gru": 5, "gru_classic": 4}
@@ -44,21 +42,25 @@ class Saved(NamedTuple):
 
 
 def run_forward(
-    kernels: Kernels, call: RecurrentCall, arrays: tuple[Array | None, ...], save: bool
+    kernel: Callable[..., None],
+    padding: int,
+    call: RecurrentCall,
+    arrays: tuple[Array | None, ...],
+    save: bool,
 ) -> tuple[tuple[Array, ...], Saved | None]:
-    """The results, and what backward needs if `save`."""
+    """The results, and what backward needs if `save`; planes of the tape are padded."""
     given_x, w_ih, w_hh, b_ih, b_hh, *start, lengths = arrays
     assert given_x is not None and w_ih is not None and w_hh is not None
     x = time_major(call, given_x)
     steps, batch, _, size = call.sizes
     y = np.empty((steps, batch, size), call.dtype)
     states = [np.empty((batch, size), call.dtype) for _ in start]
-    width = -(-size // kernels.padding) * kernels.padding
+    width = -(-size // padding) * padding
     tape = np.empty((steps, batch, TAPE[call.cell], width), call.dtype) if save else None
     weights = (x, w_ih, w_hh, b_ih, b_hh)
     h, c = (*states, None)[:2]
     h0, c0 = (*start, None)[:2]
-    kernels.forward(call, *weights, h0, c0, lengths, y, h, c, tape)
+    kernel(call, *weights, h0, c0, lengths, y, h, c, tape)
     saved = None if tape is None else Saved(x, w_ih, w_hh, tuple(start), lengths, y, tape)
     return (time_major(call, y), *states), saved
 
