@@ -8,6 +8,7 @@ imported when one of them is first named.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _ext as _ext  # compiled code is there from the start, or says that it is not
@@ -71,6 +72,9 @@ __all__ = [
     "use",
 ]
 __all__ += ["show_config", *_LAZY_MODULES, *ops.FAMILY, *ops.FUNCTIONS]
+
+if "threadpoolctl" in sys.modules:  # it was here first, so somebody limits threads
+    from fastnn.compat import threadpools as threadpools
 
 if environment.backend is not None:
     dispatch.check_backend(environment.backend, "environment: FASTNN_BACKEND")

@@ -1,4 +1,4 @@
-"""python -m fastnn {demo, bench, selftest, explain, info}, also installed as the script fastnn."""
+"""python -m fastnn with a command; also installed as the script fastnn."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fastnn.errors import FastnnError
 
 COMMANDS = {
     "demo": "train a small ConvNet on real handwritten digits, then show speed-ups and pictures",
+    "run": "run an example of the source checkout: whole systems, trained on real data",
     "bench": "time every operation on every backend and compare with the naive reference",
     "selftest": "check every implementation of every operation against the naive reference",
     "explain": "say which implementation would run a call, and why the others would not",

@@ -18,6 +18,10 @@ Array = np.ndarray[Any, Any]
 MOST = 2**31
 """The largest stride, padding, dilation or group count: products of them with sizes stay exact."""
 
+_REALS = (int, float, np.integer, np.floating)
+# A bool is an int, and timedelta64 an np.integer.
+_NO_NUMBERS = (bool, np.bool_, np.timedelta64)
+
 F4, F8, I8 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 
 
@@ -27,17 +31,23 @@ def array(op: str, name: str, value: Any) -> Array:
         flags = value.flags
         if flags.c_contiguous and flags.aligned:
             return value
-    return np.require(_plain(op, name, value), _native(op, name, value), ["C", "A"])
+    plain = _plain(op, name, value)
+    return np.require(plain, _native(op, name, plain), ["C", "A"])
 
 
 def _plain(op: str, name: str, value: Any) -> Array:
     if isinstance(value, np.ma.MaskedArray):
         raise DtypeError(f"{op}: {name} is a masked array; its mask would be lost, so fill it")
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError:  # nested lists of unequal lengths
+        raise DtypeError(
+            f"{op}: {name} is a {type(value).__name__} that is no array; its rows must be alike"
+        ) from None
 
 
-def _native(op: str, name: str, value: Any) -> np.dtype[Any]:
-    dtype: np.dtype[Any] = np.asarray(value).dtype
+def _native(op: str, name: str, plain: Array) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = plain.dtype
     if dtype.kind == "f" and dtype.itemsize in (4, 8):
         return F4 if dtype.itemsize == 4 else F8
     raise DtypeError(f"{op}: {name} has dtype {dtype}; it must be float32 or float64")
@@ -114,7 +124,7 @@ def same_dtype(op: str, first: str, x: Array, **others: Array | None) -> None:
 def whole(op: str, name: str, value: Any, least: int) -> int:
     """`value` as an int of at least `least`; bool and float are refused."""
     if type(value) is not int:
-        if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        if isinstance(value, _NO_NUMBERS) or not isinstance(value, int | np.integer):
             raise DtypeError(f"{op}: {name}={value!r}; it must be a whole number")
         value = int(value)
     if value < least:
@@ -162,14 +172,17 @@ def flag(op: str, name: str, value: Any) -> bool:
 
 def real(op: str, name: str, value: Any) -> float:
     """`value` as a float; any real number except bool."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, _REALS):
         raise DtypeError(f"{op}: {name}={value!r}; it must be a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise OptionError(f"{op}: {name} is an int of over 1024 bits; it must be less") from None
 
 
 def choice(op: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """`value` if it is one of `allowed`."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise OptionError(f"{op}: {name}={value!r}; it must be one of {', '.join(allowed)}")
     return str(value)
 

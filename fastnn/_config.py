@@ -50,6 +50,7 @@ class Policy(NamedTuple):
     threads: int | None = None
     workspace: int | None = None
     precision: str | None = None
+    fuse: bool | None = None
     stand_in: Callable[[Any, Any], Any] | None = None  # (op, call) -> Impl, see dispatch.dry_run
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import stat
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -45,10 +46,24 @@ def _cache_trouble() -> str | None:
         return 0
 
     try:
-        njit(cache=True)(probe)
+        folder = njit(cache=True)(probe).stats.cache_path
     except RuntimeError as error:
         return f"numba has no writable cache folder ({error}), NUMBA_CACHE_DIR can name one"
+    for path in (folder, os.path.dirname(folder)):
+        if _open_to_others(path):
+            return (
+                f"numba's cache folder {path} can be written by other users, and what is in it "
+                "is run: NUMBA_CACHE_DIR can name one of your own"
+            )
     return None
+
+
+def _open_to_others(path: str) -> bool:
+    """Whether somebody else but root could put a file there; Numba's cache holds pickles."""
+    if not hasattr(os, "getuid") or not os.path.exists(path):
+        return False
+    found = os.stat(path)
+    return bool(found.st_mode & stat.S_IWOTH) or found.st_uid not in (0, os.getuid())
 
 
 def kernel(function: Callable[..., Any]) -> Any:

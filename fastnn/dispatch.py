@@ -383,7 +383,9 @@ class Op(Generic[P, Y, G]):
         fields: tuple[str, ...] = self.grads._fields  # type: ignore[attr-defined]
         if needs is None:
             needs = fields
-        elif not set(needs) <= set(fields) or isinstance(needs, str):
+        elif not isinstance(needs, tuple | list | set | frozenset) or not all(
+            type(name) is str and name in fields for name in needs
+        ):
             raise OptionError(
                 f"{self.name}: needs={needs!r}; it must be a tuple with names from {fields}"
             )
@@ -564,6 +566,7 @@ def use(
     threads: int | None = None,
     workspace: int | None = None,
     precision: str | None = None,
+    fuse: bool | None = None,
 ) -> Iterator[None]:
     """Prefer a backend, number of threads, workspace bound or precision while the block runs.
 
@@ -585,11 +588,16 @@ def use(
         gradient of the filters); ``"fast"``: also F(4x4,3x3) for results and gradients of images,
         with about five times the error of a plain sum. A context keeps the precision that held at
         its forward.
+    fuse
+        False: every layer of a `fastnn.layers.Sequential` runs on its own; True, as without any
+        scope: neighbours run together where that gives the same.
 
     Raises
     ------
     OptionError
         If a value is outside its range, or no operation knows the backend.
+    DtypeError
+        If `fuse` is neither True nor False.
 
     Examples
     --------
@@ -607,7 +615,9 @@ def use(
         _config.check_workspace(workspace, "use: workspace")
     if precision is not None:
         _config.check_precision(precision, "use: precision")
-    with _config.scope(_config.Policy(backend, threads, workspace, precision)):
+    if fuse is not None:
+        fuse = _check.flag("use", "fuse", fuse)
+    with _config.scope(_config.Policy(backend, threads, workspace, precision, fuse)):
         yield
 
 

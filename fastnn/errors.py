@@ -19,6 +19,10 @@ __all__ = [
 class FastnnError(Exception):
     """Base of every error that fastnn raises on purpose."""
 
+    def __init__(self, *args: object) -> None:
+        # An array among the numbers given has a repr of many lines; the sentence stays one line.
+        super().__init__(*(" ".join(a.split()) if isinstance(a, str) else a for a in args))
+
 
 class ShapeError(FastnnError, ValueError):
     """Array shapes do not fit together, or a size is out of range."""

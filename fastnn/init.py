@@ -44,6 +44,8 @@ __all__ = [
 
 L = TypeVar("L", bound=Layer)
 
+_BLOCK = 1 << 16  # entries that are drawn at a time
+
 
 class Fans(NamedTuple):
     """How many inputs each output of a layer is made of, and the other way round."""
@@ -88,13 +90,17 @@ def uniform(a: Array, *, low: float = -1.0, high: float = 1.0, rng: RandomSource
     low, high = _check.real("uniform", "low", low), _check.real("uniform", "high", high)
     if not -math.inf < low <= high < math.inf:
         raise OptionError(f"uniform: low={low}, high={high}; they must be finite and in order")
-    return _fill(a, generator("uniform", rng).uniform(low, high, _shape("uniform", a)))
+    _shape("uniform", a)
+    source = generator("uniform", rng)
+    return _draw(a, lambda n: source.uniform(low, high, n))
 
 
 def normal(a: Array, *, mean: float = 0.0, std: float = 1.0, rng: RandomSource = None) -> Array:
     """Fill `a` with numbers from a normal distribution."""
     mean, std = _check.real("normal", "mean", mean), _positive("normal", "std", std)
-    return _fill(a, generator("normal", rng).normal(mean, std, _shape("normal", a)))
+    _shape("normal", a)
+    source = generator("normal", rng)
+    return _draw(a, lambda n: source.normal(mean, std, n))
 
 
 def truncated_normal(
@@ -320,8 +326,8 @@ def _spread(what: str, a: Array, gain: float, n: float, flat: bool, rng: RandomS
     source = generator(what, rng)
     if flat:
         bound = math.sqrt(3) * std
-        return _fill(a, source.uniform(-bound, bound, a.shape))
-    return _fill(a, std * source.standard_normal(a.shape))
+        return _draw(a, lambda n: source.uniform(-bound, bound, n))
+    return _draw(a, lambda n: std * source.standard_normal(n))
 
 
 def _shape(what: str, a: Array) -> tuple[int, ...]:
@@ -330,6 +336,20 @@ def _shape(what: str, a: Array) -> tuple[int, ...]:
         raise DtypeError(f"{what}: a is {found}; it must be an array of float32 or float64")
     shape: tuple[int, ...] = a.shape
     return shape
+
+
+def _draw(a: Array, draw: Callable[[int], Array]) -> Array:
+    """Fill `a` in row-major order with what `draw` gives for a number of entries.
+
+    Block by block: all of a float32 weight in float64 would be twice the size of the weight itself.
+    """
+    if not a.flags.c_contiguous:
+        return _fill(a, draw(a.size).reshape(a.shape))
+    flat = a.reshape(-1)
+    for start in range(0, a.size, _BLOCK):
+        part = flat[start : start + _BLOCK]
+        part[...] = draw(part.size)
+    return a
 
 
 def _fill(a: Array, values: Any) -> Array:

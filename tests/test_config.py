@@ -14,9 +14,11 @@ PARSE = _config.parse_environment
 
 def test_environment_is_read():
     found = PARSE({"FASTNN_NUM_THREADS": "3", "FASTNN_WORKSPACE": "8M", "FASTNN_ISA": "avx2"})
-    assert found == (None, "avx2", 3, 8 << 20, None)
+    assert found == (None, "avx2", 3, 8 << 20, 256 << 20, None)
+    assert PARSE({"FASTNN_CACHE": "0"}).cache == 0
     assert PARSE({"FASTNN_PRECISION": "exact"}).precision == "exact"
-    assert PARSE({"HOME": "/", "FASTNN_NUM_THREADS": ""}) == (None,) * 5
+    assert PARSE({"HOME": "/", "FASTNN_NUM_THREADS": ""}) == PARSE({})
+    assert PARSE({}) == (None, None, None, None, 256 << 20, None)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,7 @@ def test_environment_is_read():
         ("FASTNN_NUM_THREADS", "1000", "from 1 to 256"),
         ("FASTNN_ISA", "sse9", "FASTNN_ISA=sse9; it must be baseline"),
         ("FASTNN_WORKSPACE", "12Q", "FASTNN_WORKSPACE=12Q"),
+        ("FASTNN_CACHE", "-1", "FASTNN_CACHE=-1"),
         ("FASTNN_WORKSPACE", "1K", "at least 1048576"),
         ("FASTNN_PRECISION", "Fast", "FASTNN_PRECISION='Fast'.*exact, default, fast"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -126,3 +127,19 @@ def test_transposed_convolutions_have_their_inputs_first():
 def test_errors_say_what_was_given(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize("scheme", [init.uniform, init.normal, init.glorot_normal, init.he_uniform])
+def test_large_weights_are_drawn_in_blocks_and_as_if_at_once(scheme, monkeypatch):
+    whole = scheme(np.empty((70, 90)), rng=0)
+    monkeypatch.setattr(init, "_BLOCK", 1000)
+    np.testing.assert_array_equal(scheme(np.empty((70, 90)), rng=0), whole)
+    turned = np.empty((90, 70)).T
+    np.testing.assert_array_equal(scheme(turned, rng=0), whole)
+    tracemalloc.start()
+    try:
+        scheme(np.empty((700, 900), np.float32), rng=0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.1 * 700 * 900 * 4

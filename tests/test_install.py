@@ -64,6 +64,34 @@ def test_without_numba_the_names_are_there_and_say_why():
     assert "numba:" in done.stdout and "numba is not installed" in done.stdout, done.stderr
 
 
+ASK = "import fastnn\nprint(fastnn.dispatch.unavailable('numba'))"
+
+
+def test_a_numba_that_is_too_old_is_refused_with_its_version(tmp_path):
+    (tmp_path / "numba.py").write_text("__version__ = '0.60.2'\n")
+    done = fresh(f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{ASK}")
+    assert done.stdout.strip() == "numba 0.60.2 is too old, it must be 0.61", done.stderr
+
+
+def test_a_numba_that_does_not_import_is_refused_with_its_error(tmp_path):
+    (tmp_path / "numba.py").write_text("raise SystemError('needs NumPy 1')\n")
+    done = fresh(f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{ASK}")
+    assert done.stdout.strip() == "numba does not import (needs NumPy 1)", done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes as on POSIX")
+def test_a_cache_folder_of_everybody_is_refused(tmp_path, monkeypatch):
+    """Whoever can write there can have his pickles loaded."""
+    pytest.importorskip("numba")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(shared))
+    shared.chmod(0o1777)
+    assert "can be written by other users" in fresh(ASK).stdout
+    shared.chmod(0o700)
+    assert fresh(ASK).stdout.strip() == "None"
+
+
 def test_without_the_extension_the_rest_works_and_says_so():
     done = fresh(
         "import sys; sys.modules['fastnn._ext._core'] = None\n"

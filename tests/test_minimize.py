@@ -47,6 +47,9 @@ def test_ridge_regression_reaches_its_closed_form(method):
     assert result.loss == pytest.approx(loss, rel=1e-9)
     assert result.losses[0] > result.losses[-1] == pytest.approx(result.loss)
     assert len(result.losses) == result.iterations + 1 and result.evaluations >= result.iterations
+    assert result.curve[0] == result.losses[0] and result.curve[-1] == result.loss
+    assert len(result.curve) == result.evaluations
+    assert result.curve == sorted(result.curve, reverse=True)
     assert all(model.params[name] is a for name, a in arrays.items())
 
 

@@ -242,7 +242,7 @@ def numerical(trainer, x, y, array, index, h=1e-6):
         KLSparsity("1", 0.5, rho=0.1),
         ActivityPenalty("1", fastnn.kl_sparsity, 0.2, rho=0.7),
     ],
-    ids=repr,
+    ids=["l2", "l1", "l2-pattern", "l1-function", "sparsity", "activity"],
 )
 def test_the_penaltys_gradient_is_that_of_the_reported_loss(penalty):
     rng = np.random.default_rng(1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import dispatch, testing
+from fastnn import _ext, dispatch, testing
 
 pytestmark = pytest.mark.skipif(
     dispatch.unavailable("cython") is not None, reason="needs the compiled extension"

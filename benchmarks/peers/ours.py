@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from fastnn import _info, optim
+from fastnn import _info, layers, optim
 from fastnn._ext import _core
 from peers.data import draw, labels, like
 from peers.rows import Row
@@ -28,6 +28,8 @@ def action(row: Row) -> Action | None:
     """A call without arguments that does the row once; None if this library cannot."""
     if row.op in ("sgd", "adam"):
         return _step(row)
+    if row.op == "sandwich":
+        return _sandwich(row)
     arrays, op = draw(row), getattr(fastnn, row.op)
     given = {k: v for k, v in row.options.items() if k != "p"}
     if row.op in fastnn_recurrent:
@@ -72,6 +74,28 @@ def _recurrent(row: Row, op: Any, arrays: Any) -> Action:
     def run() -> object:
         _, ctx = op.forward(**arrays)
         return op.backward(ctx, dys)
+
+    return run
+
+
+def _sandwich(row: Row) -> Action:
+    o, (k, c, r, s) = row.options, row.arrays["w"]
+    window = {"stride": o["stride"], "padding": o["padding"]}
+    parts: list[layers.Layer] = [layers.Conv2d(c, k, (r, s), **window, dtype=row.dtype, rng=0)]
+    if o["norm"]:
+        parts.append(layers.BatchNorm2d(k, dtype=row.dtype))
+    parts.append(layers.ReLU())
+    if o["pool"]:
+        taps, stride, padding = o["pool"]
+        parts.append(layers.MaxPool2d(taps, stride=stride, padding=padding))
+    model, x = layers.Sequential(*parts), draw(row)["x"]
+    if row.what == "forward":
+        return partial(model.eval(), x)
+    dy = like(model(x))
+
+    def run() -> object:
+        model(x)
+        return model.backward(dy)
 
     return run
 

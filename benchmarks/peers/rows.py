@@ -238,7 +238,37 @@ def others() -> Iterator[Row]:
     yield from _memory(group, "dropout", "dropout", x, {"p": 0.5}, {"both": 4})
 
 
+# name: x, w, stride, padding, whether there is a batch norm, pooling (size, stride, padding).
+SANDWICHES: dict[str, tuple[Any, ...]] = {
+    "relu_cifar3x3": ((64, 32, 32, 32), (32, 32, 3, 3), 1, 1, False, None),
+    "relu_res56": ((16, 64, 56, 56), (64, 64, 3, 3), 1, 1, False, None),
+    "relu_pw56": ((16, 64, 56, 56), (256, 64, 1, 1), 1, 0, False, None),
+    "norm_relu_res56": ((16, 64, 56, 56), (64, 64, 3, 3), 1, 1, True, None),
+    "norm_relu_res28": ((16, 128, 28, 28), (128, 128, 3, 3), 1, 1, True, None),
+    "relu_pool_cifar5x5": ((64, 3, 32, 32), (32, 3, 5, 5), 1, 2, False, (2, 2, 0)),
+    "relu_pool_cifar3x3": ((64, 32, 32, 32), (32, 32, 3, 3), 1, 1, False, (2, 2, 0)),
+    "relu_pool_chal2": ((64, 16, 16, 16), (32, 16, 3, 3), 1, 1, False, (2, 2, 0)),
+    "relu_pool_lenet1": ((128, 1, 28, 28), (20, 1, 5, 5), 1, 0, False, (2, 2, 0)),
+    "relu_pool_vgg112": ((4, 64, 112, 112), (64, 64, 3, 3), 1, 1, False, (2, 2, 0)),
+    "stem": ((8, 3, 224, 224), (64, 3, 7, 7), 2, 3, True, (3, 2, 1)),
+}
+
+
+def sandwiches() -> Iterator[Row]:
+    """Layers one after the other: inference ("forward") and a step of training ("both")."""
+    for name, (x, w, stride, padding, norm, pool) in SANDWICHES.items():
+        y = conv_out(x, w, stride, padding, 1)
+        options = {"stride": stride, "padding": padding, "norm": norm, "pool": pool}
+        for dtype in DTYPES:
+            for what, passes in (("forward", 1), ("both", 3)):
+                yield Row(
+                    "sandwich", name, "sandwich", what, dtype, {"x": x, "w": w, "b": (w[0],)},
+                    options, 2 * prod(y) * prod(w[1:]) * passes, (prod(x) + prod(y)) * size(dtype),
+                )  # fmt: skip
+
+
 def every() -> Iterator[Row]:
     """All rows, by group."""
-    for group in (convs, pools, norms, elementwise, linears, recurrents, optimisers, others):
+    memory = (pools, norms, elementwise)
+    for group in (convs, sandwiches, *memory, linears, recurrents, optimisers, others):
         yield from group()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ def action(row: Row) -> Action | None:
         return _step(row)
     if row.op in ("rnn", "lstm", "gru"):
         return _recurrent(row)
+    if row.op == "sandwich":
+        return _sandwich(row)
     t = {name: torch.from_numpy(a) for name, a in draw(row).items()}
     if row.op == "conv2d":
         return _conv(row, t)
@@ -180,6 +183,28 @@ def _autograd(row: Row, t: Any) -> Action | None:
         y = _call(row, x)
     dy = _dy(y)
     return lambda: torch.autograd.grad(y, x, dy, retain_graph=True)
+
+
+def _sandwich(row: Row) -> Action:
+    o, (k, c, r, s) = row.options, row.arrays["w"]
+    parts = [nn.Conv2d(c, k, (r, s), o["stride"], o["padding"])]
+    parts += [nn.BatchNorm2d(k)] if o["norm"] else []
+    parts += [nn.ReLU(inplace=True)]
+    parts += [nn.MaxPool2d(*o["pool"])] if o["pool"] else []
+    net = nn.Sequential(*parts).to(getattr(torch, row.dtype))
+    x = torch.from_numpy(draw(row)["x"])
+    if row.what == "forward":
+        return partial(net.eval(), x)
+    x.requires_grad_()
+    dy = _dy(net(x))
+    wanted = [x, *net.parameters()]
+
+    def run() -> object:
+        with torch.enable_grad():
+            y = net(x)
+        return torch.autograd.grad(y, wanted, dy)
+
+    return run
 
 
 def _recurrent(row: Row) -> Action:

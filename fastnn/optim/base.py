@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fastnn import _signals
 from fastnn.errors import OptionError
 from fastnn.layers._state import fitted
 from fastnn.optim import _plan
@@ -172,13 +173,14 @@ class Optimizer(ABC):
     def step(self) -> None:
         """Update every parameter once, in place, from its gradient."""
         ready = self._plans()
-        self._steps += 1
-        scale, most = 1.0, self._clip["clip_value"]
-        if self._clip["clip_norm"] < math.inf:
-            norm = math.sqrt(sum(plan.squares() for plan, _ in ready))
-            scale = coefficient(norm, self._clip["clip_norm"])
-        for plan, group in ready:
-            plan.step(*self._numbers(group._options)[:-2], scale, most)
+        with _signals.held():  # a step is whole or was not begun
+            scale, most = 1.0, self._clip["clip_value"]
+            if self._clip["clip_norm"] < math.inf:
+                norm = math.sqrt(sum(plan.squares() for plan, _ in ready))
+                scale = coefficient(norm, self._clip["clip_norm"])
+            self._steps += 1
+            for plan, group in ready:
+                plan.step(*self._numbers(group._options)[:-2], scale, most)
 
     def zero_grad(self) -> None:
         """Set every gradient to zero, in place."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -202,7 +202,7 @@ def filters(
 
 def reconstructions(
     originals: Array,
-    outputs: Array,
+    outputs: Array | Mapping[str, Array],
     *,
     shape: tuple[int, int] | None = None,
     count: int = 10,
@@ -215,13 +215,14 @@ def reconstructions(
     Parameters
     ----------
     originals, outputs
-        Images as `tiles` takes them, equally many.
+        Images as `tiles` takes them, equally many; for several autoencoders, the outputs of each by
+        its name.
     shape
         H and W of rows that are images.
     count
         Pairs to draw, the first ones.
     names
-        What is written beside the two rows.
+        What is written beside the two rows; the second where the outputs have no names.
     title
         Above the picture.
     ax
@@ -245,18 +246,20 @@ def reconstructions(
     >>> x = np.random.default_rng(0).uniform(size=(4, 64))
     >>> axes = fastnn.plot.reconstructions(x, x * 0.9, shape=(8, 8))
     """
-    first, second = np.asarray(originals), np.asarray(outputs)
-    if first.shape != second.shape:
-        raise ShapeError(
-            f"reconstructions: originals has shape {first.shape} but outputs {second.shape}; they "
-            "must be the same"
-        )
+    named = outputs if isinstance(outputs, Mapping) else {names[1]: outputs}
+    first, *others = (np.asarray(images) for images in (originals, *named.values()))
+    for name, second in zip(named, others, strict=True):
+        if first.shape != second.shape:
+            raise ShapeError(
+                f"reconstructions: originals has shape {first.shape} but {name} {second.shape}; "
+                "they must be the same"
+            )
     n = min(_check.whole("reconstructions", "count", count, 1), len(first))
-    pairs = np.concatenate([first[:n], second[:n]])
-    axis = tiles(pairs, shape=shape, columns=n, title=title, ax=ax)
+    rows = np.concatenate([images[:n] for images in (first, *others)])
+    axis = tiles(rows, shape=shape, columns=n, title=title, ax=ax)
     low, high = axis.get_ylim()
-    for row, name in enumerate(names):
-        y = high + (low - high) * (0.25 + 0.5 * row)
+    for row, name in enumerate((names[0], *named)):
+        y = high + (low - high) * (row + 0.5) / (len(named) + 1)
         axis.text(-0.01, y, name, transform=axis.get_yaxis_transform(), ha="right", va="center")
     return axis
 

@@ -29,6 +29,9 @@ class MinimizeResult(NamedTuple):
     iterations: int
     evaluations: int
     """How often loss and gradient were computed."""
+    curve: list[float]
+    """The smallest loss so far after each evaluation: methods differ in how many they need for an
+    iteration."""
     success: bool
     """Whether the method says that it has converged."""
     message: str
@@ -147,7 +150,7 @@ class _Search:
                 )
         self.best, self.at = math.inf, self.flat(0)
         self.losses: list[float] = []
-        self.evaluations = 0
+        self.curve: list[float] = []
 
     def flat(self, which: int) -> Array:
         """A vector of all parameters (0) or of all gradients (1)."""
@@ -178,11 +181,11 @@ class _Search:
             self.objective.model.zero_grad()
             loss += self.objective.weight_gradient()
             gradient += self.flat(1)
-        self.evaluations += 1
         if not self.losses:
             self.losses.append(loss)
         if loss < self.best:
             self.best, self.at = loss, vector.copy()
+        self.curve.append(self.best)
         return loss, gradient
 
     def iterated(self, vector: Array, *state: Any) -> None:
@@ -218,7 +221,8 @@ class _Search:
             self.best,
             self.losses,
             max(len(self.losses) - 1, 0),
-            self.evaluations,
+            len(self.curve),
+            self.curve,
             bool(found is not None and found.success),
             message,
             found,

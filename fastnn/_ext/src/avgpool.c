@@ -271,7 +271,7 @@ static void backward_plane(const windows *v, idx plane, T *line) {
     for (idx q0 = 0; q0 < cols->steps; q0 += COLUMNS) {
         idx size = least(COLUMNS, cols->steps - q0);
         for (idx i = 0; i < size; ++i) wide[i] = window(cols, q0 + i, v->padding_counts);
-        for (idx p = 0; p < rows->steps; ++p) {
+        for (idx p = 0; p < rows->steps && !fastnn_stopped(); ++p) {
             span h = window(rows, p, v->padding_counts);
             for (idx i = 0; i < size; ++i)
                 g[i] = dy[p * cols->steps + q0 + i] / divisor(v, h, wide[i]);

@@ -15,12 +15,18 @@
 #include <malloc.h>
 #endif
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ROUNDING 1 /* so that a read of one element too many is seen */
+#else
+#define ROUNDING LINE
+#endif
+
 enum { SLOTS = 64 };
 static const size_t LINE = 64, HUGE_PAGE = (size_t)2 << 20;
 
 typedef struct {
-    size_t bytes;
-    char pad[56];
+    size_t bytes, asked; /* a kept block may be larger than what was asked for */
+    char pad[48];
 } header;
 
 /* A block may only be looked into by whom has taken it, so its size stands beside it as a hint. */
@@ -82,7 +88,7 @@ void *fastnn_block(size_t bytes) {
     header *block = find(bytes);
     if (block) return block + 1;
     size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : LINE;
-    size_t whole = (bytes + sizeof(header) + LINE - 1) / LINE * LINE;
+    size_t whole = (bytes + sizeof(header) + ROUNDING - 1) / ROUNDING * ROUNDING;
     block = aligned(alignment, whole);
     if (!block && fastnn_clear_blocks()) block = aligned(alignment, whole);
     if (!block) return NULL;
@@ -133,5 +139,24 @@ void fastnn_keep_blocks(size_t bytes) {
     if (atomic_load(&kept) > bytes) fastnn_clear_blocks();
 }
 
-void *fastnn_scratch(size_t bytes) { return fastnn_block(bytes); }
-void fastnn_scratch_release(void *block) { fastnn_block_release(block); }
+/* -- scratch of kernels, counted ------------------------------------------------------------- */
+
+static atomic_size_t scratch_now, scratch_most;
+
+void *fastnn_scratch(size_t bytes) {
+    void *block = fastnn_block(bytes);
+    if (!block) return NULL;
+    ((header *)block - 1)->asked = bytes;
+    size_t now = atomic_fetch_add(&scratch_now, bytes) + bytes, most = atomic_load(&scratch_most);
+    while (now > most && !atomic_compare_exchange_weak(&scratch_most, &most, now)) continue;
+    return block;
+}
+
+void fastnn_scratch_release(void *block) {
+    if (block) atomic_fetch_sub(&scratch_now, ((header *)block - 1)->asked);
+    fastnn_block_release(block);
+}
+
+size_t fastnn_scratch_most(void) {
+    return atomic_exchange(&scratch_most, atomic_load(&scratch_now));
+}

@@ -384,7 +384,7 @@ static void filters_task(void *ctx, idx task, int slot) {
     for (idx b = part(batches(v), it->splits, split); b < part(batches(v), it->splits, split + 1);
          ++b) {
         idx n = b * fold(v), channels = least(VL, v->C - c);
-        for (idx i = 0; i < tiles_of(it); ++i) {
+        for (idx i = 0; i < tiles_of(it) && !fastnn_stopped(); ++i) {
             tile_place t = tile_of(it, i);
             sum_tile(it, cells, dy, lanes, n * v->C + c, least(fold(v), v->N - n) * channels, &t);
         }

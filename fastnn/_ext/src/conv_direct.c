@@ -455,7 +455,7 @@ static void multiply_task(void *ctx, idx task, int slot) {
     for (idx j = 0; first + j * VL < last; ++j)
         find_pieces(it, columns + j, first, first + j * VL, least(first + j * VL + VL, last));
     find_lines(it, lines, inside, it->pieces > 1 ? first % c->Q : 0);
-    for (idx b = 0; b < blocks; ++b) {
+    for (idx b = 0; b < blocks && !fastnn_stopped(); ++b) {
         idx t0 = part(all, blocks, b), depth = part(all, blocks, b + 1) - t0;
         idx c0 = t0 / (c->R * c->S), c1 = (t0 + depth - 1) / (c->R * c->S) + 1;
         const T *from = c->x + g * c->C * c->H * c->W,

@@ -67,7 +67,7 @@ static void forward_task(void *ctx, idx task, int slot) {
     memset(line, 0, sizeof line); /* the end of a narrow last panel is multiplied, never stored */
     const T *x = group_x(v, v->x, n, g);
     T *y = (T *)group_y(v, v->y, n, g) + it->k0 * pixels(v) + j0;
-    for (idx p = 0; p < blocks; ++p) {
+    for (idx p = 0; p < blocks && !fastnn_stopped(); ++p) {
         idx t0 = part(all, blocks, p), depth = part(all, blocks, p + 1) - t0;
         for (idx t = 0; t < depth; ++t) {
             gather_line(v, line, x, t0 + t, j0, j1);
@@ -175,7 +175,7 @@ static void backward_data_task(void *ctx, idx task, int slot) {
                 pack_columns(packed_dy + f0 * chunk_max + j * depth, panel_width(count, j),
                              dy + f0 * pixels(v) + j, least(count - j, NR), pixels(v), depth);
         }
-        for (idx b = 0; b < parts; ++b) {
+        for (idx b = 0; b < parts && !fastnn_stopped(); ++b) {
             idx r0 = part(rows, parts, b), r1 = part(rows, parts, b + 1);
             for (idx f = 0; f < blocks; ++f) {
                 idx f0 = part(filters(v), blocks, f), depth = part(filters(v), blocks, f + 1) - f0;
@@ -260,7 +260,7 @@ static void backward_filter_task(void *ctx, idx task, int slot) {
     epilogue e = {0};
     for (idx n = part(v->N, it->splits, split); n < part(v->N, it->splits, split + 1); ++n) {
         const T *x = group_x(v, v->x, n, g), *dy = group_y(v, v->dy, n, g) + f0 * pixels(v);
-        for (idx chunk = 0; chunk < chunks; ++chunk) {
+        for (idx chunk = 0; chunk < chunks && !fastnn_stopped(); ++chunk) {
             idx j0 = part(pixels(v), chunks, chunk), j1 = part(pixels(v), chunks, chunk + 1);
             pack_a(a, dy + j0, m, j1 - j0, pixels(v), 1);
             for (idx t = 0; t < count; t += NR) {

@@ -227,7 +227,7 @@ INLINE void transform_block(const plan *it, idx m, idx group, idx block, idx spl
         transform_bands(m, 0, g, &it->x, group * it->C + c, least(VL, it->C - c), b0, b1, &s,
                         v + c / DEEP * DEEP * it->most_tiles + c % DEEP, it->v_stride, DEEP);
     idx last = part(panels(it), it->splits, split + 1);
-    for (idx p = part(panels(it), it->splits, split); p < last; ++p) {
+    for (idx p = part(panels(it), it->splits, split); p < last && !fastnn_stopped(); ++p) {
         for (idx xi = 0; xi < positions(m); ++xi) multiply_panel(it, group, p, xi, v, kept, tiles);
         idx width = width_of(it, p);
         for (idx f = 0; f < width; f += VL) {

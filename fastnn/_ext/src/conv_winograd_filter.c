@@ -177,7 +177,7 @@ INLINE void range_filters(const plan *it, idx m, idx task, char *memory) {
         r.sums = (T *)(memory + it->x_bytes + it->dy_bytes);
     }
     idx k0 = part(it->chunks, it->parts, p), k1 = part(it->chunks, it->parts, p + 1);
-    for (idx k = k0; k < k1; ++k) {
+    for (idx k = k0; k < k1 && !fastnn_stopped(); ++k) {
         idx b0 = chunk_band(it, k), b1 = chunk_band(it, k + 1);
         idx tiles = tiles_before(&it->tiles, b1) - tiles_before(&it->tiles, b0);
         transform_chunk(it, m, &r, b0, b1);

@@ -11,6 +11,13 @@
 
 typedef ptrdiff_t idx;
 
+/* The one name that is seen from outside: by it threadpoolctl knows the library. */
+#if defined(_WIN32)
+#define FASTNN_EXPORT __declspec(dllexport)
+#else
+#define FASTNN_EXPORT __attribute__((visibility("default")))
+#endif
+
 /* Status of a kernel. INTERRUPTED: the Python error is set already. */
 enum { FASTNN_OK = 0, FASTNN_NOMEM = -1, FASTNN_INTERRUPTED = -2 };
 
@@ -23,10 +30,22 @@ typedef void (*fastnn_task)(void *ctx, idx task, int slot);
 /* Run fn(ctx, 0 .. ntasks-1) on up to `threads` threads; `nanoseconds` is an estimate of the whole
  * work on one thread, below a threshold it runs serially. Calls from inside a task run serially.
  * Returns FASTNN_OK, or FASTNN_INTERRUPTED if a signal handler raised: some tasks did not run. */
-int fastnn_parallel_for(idx ntasks, fastnn_task fn, void *ctx, int threads, double nanoseconds);
+FASTNN_EXPORT int fastnn_parallel_for(idx ntasks, fastnn_task fn, void *ctx, int threads,
+                                      double nanoseconds);
 
-/* Called between tasks on the calling thread about every 50 ms; non-zero stops the region. */
+/* The same for work in place that must not be left half done: signals wait for its end. */
+int fastnn_parallel_whole(idx ntasks, fastnn_task fn, void *ctx, int threads, double nanoseconds);
+
+/* For tasks that may take more than about 50 ms: whether the call is interrupted, so that what the
+ * task computes is not wanted any more. On the calling thread it looks for signals if it is time.
+ */
+int fastnn_stopped(void);
+
+/* Called on the calling thread about every 50 ms; non-zero stops the region. */
 void fastnn_set_interrupt_check(int (*check)(void));
+
+/* How often this process and those it comes from were forked. */
+unsigned fastnn_forks(void);
 
 /* Registers the fork handler; call once. */
 void fastnn_threads_init(void);
@@ -43,9 +62,10 @@ size_t fastnn_block_bytes(const void *block);
 void fastnn_keep_blocks(size_t bytes);
 size_t fastnn_clear_blocks(void);
 
-/* Scratch memory of kernels. */
+/* Scratch memory of kernels; the most that was in use at a time since the last question. */
 void *fastnn_scratch(size_t bytes);
 void fastnn_scratch_release(void *block);
+size_t fastnn_scratch_most(void);
 
 /* -- kernels --------------------------------------------------------------------------------- */
 

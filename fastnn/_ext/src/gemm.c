@@ -267,15 +267,17 @@ int FN(gemm)(const fastnn_gemm_args *g) {
 
 /* -- column sums ----------------------------------------------------------------------------- */
 
-enum { COLUMNS = 64 };
+enum { COLUMNS = 64, UNASKED = 4096 };
 
 static void colsum_task(void *ctx, idx task, int slot) {
     const fastnn_colsum_args *g = ctx;
     idx j0 = task * COLUMNS, n = least(g->n - j0, COLUMNS);
     double sum[COLUMNS] = {0};
     const T *a = (const T *)g->a + j0;
-    for (idx i = 0; i < g->m; ++i, a += g->n)
+    for (idx i = 0; i < g->m; ++i, a += g->n) {
+        if (i % UNASKED == 0 && fastnn_stopped()) return;
         for (idx j = 0; j < n; ++j) sum[j] += (double)a[j];
+    }
     for (idx j = 0; j < n; ++j) ((T *)g->sum)[j0 + j] = (T)sum[j];
     (void)slot;
 }

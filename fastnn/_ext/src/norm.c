@@ -156,6 +156,9 @@ static int backward_channels(const norm *v) {
 
 /* -- l = 1: a task is COLUMNS channels, rows are the samples ----------------------------------- */
 
+/* A block of columns may be the only task: it asks about every 100 us. */
+static inline int interrupted(idx row) { return row % 1024 == 1023 && fastnn_stopped(); }
+
 static void forward_columns(void *ctx, idx task, int slot) {
     const norm *v = ctx;
     idx c0 = task * COLUMNS, size = least(COLUMNS, v->c - c0);
@@ -163,10 +166,10 @@ static void forward_columns(void *ctx, idx task, int slot) {
     T *y = (T *)v->y + c0, high[COLUMNS], low[COLUMNS], scale[COLUMNS], bias[COLUMNS];
     if (v->training) {
         double sum[COLUMNS] = {0}, squares[COLUMNS] = {0};
-        for (idx n = 0; n < v->n; ++n)
+        for (idx n = 0; n < v->n && !interrupted(n); ++n)
             for (idx i = 0; i < size; ++i) sum[i] += (double)x[n * v->c + i];
         for (idx i = 0; i < size; ++i) v->mean[c0 + i] = sum[i] /= count(v);
-        for (idx n = 0; n < v->n; ++n)
+        for (idx n = 0; n < v->n && !interrupted(n); ++n)
             for (idx i = 0; i < size; ++i) {
                 double d = (double)x[n * v->c + i] - sum[i];
                 squares[i] += d * d;
@@ -180,7 +183,7 @@ static void forward_columns(void *ctx, idx task, int slot) {
         scale[i] = (T)(weight(v, c0 + i) / sqrt(v->var[c0 + i] + v->eps));
         bias[i] = (T)shift(v, c0 + i);
     }
-    for (idx n = 0; n < v->n; ++n)
+    for (idx n = 0; n < v->n && !interrupted(n); ++n)
         for (idx i = 0; i < size; ++i)
             y[n * v->c + i] = (x[n * v->c + i] - high[i] - low[i]) * scale[i] + bias[i];
     (void)slot;
@@ -192,7 +195,7 @@ static void backward_columns(void *ctx, idx task, int slot) {
     const T *x = (const T *)v->x + c0, *dy = (const T *)v->dy + c0;
     double db[COLUMNS] = {0}, dw[COLUMNS] = {0};
     T high[COLUMNS], low[COLUMNS], a[COLUMNS], along[COLUMNS], common[COLUMNS];
-    for (idx n = 0; n < v->n; ++n)
+    for (idx n = 0; n < v->n && !interrupted(n); ++n)
         for (idx i = 0; i < size; ++i) {
             db[i] += (double)dy[n * v->c + i];
             dw[i] += (double)dy[n * v->c + i] * ((double)x[n * v->c + i] - v->mean[c0 + i]);
@@ -209,7 +212,7 @@ static void backward_columns(void *ctx, idx task, int slot) {
         common[i] = v->training ? (T)(db[i] / count(v)) : 0;
     }
     T *dx = (T *)v->dx + c0;
-    for (idx n = 0; v->dx && n < v->n; ++n)
+    for (idx n = 0; v->dx && n < v->n && !interrupted(n); ++n)
         for (idx i = 0; i < size; ++i) {
             idx at = n * v->c + i;
             dx[at] = a[i] * (dy[at] - common[i] - along[i] * (x[at] - high[i] - low[i]));

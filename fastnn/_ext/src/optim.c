@@ -179,8 +179,8 @@ static void block_task(void *ctx, idx task, int slot) {
 
 static int run_blocks(const optim_args *v, range run, double *sums, double nanoseconds) {
     work w = {v, run, sums};
-    return fastnn_parallel_for(ceil_div(v->size, BLOCK), block_task, &w, v->threads,
-                               (double)v->size * nanoseconds);
+    return fastnn_parallel_whole(ceil_div(v->size, BLOCK), block_task, &w, v->threads,
+                                 (double)v->size * nanoseconds);
 }
 
 int FN(optim_step)(const optim_args *v) {

@@ -6,7 +6,10 @@
  * Which thread runs a task must not matter to its result.
  *
  * One region runs at a time; a second Python thread that finds the pool busy runs its own tasks
- * itself, as does a task that asks for a region. After fork the child starts without workers. */
+ * itself, as does a task that asks for a region. After fork the child starts without workers.
+ *
+ * The calling thread looks for signals about every 50 ms: between tasks, in tasks that ask by
+ * `fastnn_stopped`, and while it waits for a worker's last task. */
 #define _GNU_SOURCE
 #include "fastnn.h"
 
@@ -31,7 +34,7 @@
 enum { MAX_WORKERS = 255 };
 enum { SPINS = 4000 };               /* about 20 to 40 us awake after a region, then sleep */
 static const double SERIAL_NS = 6e4; /* below this a second thread gains less than its wake-up */
-static const uint64_t CHECK_NS = 50u * 1000 * 1000;
+static const uint64_t SECOND = 1000000000, CHECK_NS = 50 * 1000 * 1000, FOREVER = UINT64_MAX;
 static const uint32_t CLOSED = UINT32_MAX;
 
 static struct {
@@ -44,27 +47,42 @@ static struct {
     _Atomic uint32_t bell; /* rung once per region; idle workers sleep on it */
     _Atomic int sleepers;
     _Atomic int caller_sleeps;
-    _Atomic int busy; /* a region is running */
-    int workers;      /* started so far; guarded by busy */
+    _Atomic int stopped; /* workers need not finish their tasks */
+    _Atomic int busy;    /* a region is running */
+    int workers;         /* started so far; guarded by busy */
 } pool = {.ticket = UINT32_MAX};
 
-static _Thread_local int inside; /* this thread runs a task, or is a worker */
+static _Thread_local enum { FREE, CALLER, WORKER } role; /* not FREE: it runs tasks */
+
+/* Of a calling thread. A call may consist of many short regions, so this outlives them. */
+static _Thread_local struct {
+    uint64_t looked; /* when it last looked for signals */
+    double unlooked; /* estimated work of regions too short to look at the clock, in ns */
+    int stopped;     /* a signal handler raised */
+    int whole;       /* the region is not to be stopped */
+} mine;
+
 static int (*interrupt_check)(void);
+static _Atomic unsigned forks;
 
 void fastnn_set_interrupt_check(int (*check)(void)) { interrupt_check = check; }
+unsigned fastnn_forks(void) { return atomic_load(&forks); }
 
 /* -- what differs between systems: sleeping on a word, the clock, starting a thread ---------- */
 
 #if defined(_WIN32)
-static void sleep_while(_Atomic uint32_t *word, uint32_t value) {
-    WaitOnAddress((volatile void *)word, &value, sizeof value, INFINITE);
+static void sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t most_ns) {
+    DWORD most_ms = most_ns == FOREVER ? INFINITE : (DWORD)(most_ns / 1000000u);
+    WaitOnAddress((volatile void *)word, &value, sizeof value, most_ms);
 }
 static void wake_all(_Atomic uint32_t *word) { WakeByAddressAll((void *)word); }
 static uint64_t now_ns(void) { return GetTickCount64() * 1000000u; }
 #else
 #if defined(__linux__)
-static void sleep_while(_Atomic uint32_t *word, uint32_t value) {
-    syscall(SYS_futex, (void *)word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+static void sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t most_ns) {
+    struct timespec most = {(time_t)(most_ns / SECOND), (long)(most_ns % SECOND)};
+    syscall(SYS_futex, (void *)word, FUTEX_WAIT_PRIVATE, value, most_ns == FOREVER ? NULL : &most,
+            NULL, 0);
 }
 static void wake_all(_Atomic uint32_t *word) {
     syscall(SYS_futex, (void *)word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
@@ -72,9 +90,19 @@ static void wake_all(_Atomic uint32_t *word) {
 #else
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t rung = PTHREAD_COND_INITIALIZER;
-static void sleep_while(_Atomic uint32_t *word, uint32_t value) {
+static void sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t most_ns) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    uint64_t ns = (uint64_t)until.tv_nsec + most_ns % SECOND;
+    until.tv_sec += (time_t)(most_ns / SECOND + ns / SECOND);
+    until.tv_nsec = (long)(ns % SECOND);
     pthread_mutex_lock(&lock);
-    if (atomic_load(word) == value) pthread_cond_wait(&rung, &lock);
+    if (atomic_load(word) != value) {
+    } else if (most_ns == FOREVER) {
+        pthread_cond_wait(&rung, &lock);
+    } else {
+        pthread_cond_timedwait(&rung, &lock, &until);
+    }
     pthread_mutex_unlock(&lock);
 }
 static void wake_all(_Atomic uint32_t *word) {
@@ -87,7 +115,7 @@ static void wake_all(_Atomic uint32_t *word) {
 static uint64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
 }
 #endif
 
@@ -99,11 +127,31 @@ static inline void relax(void) {
 #endif
 }
 
+/* -- interruption ------------------------------------------------------------------------------ */
+
+int fastnn_stopped(void) {
+    if (role == WORKER) return atomic_load_explicit(&pool.stopped, memory_order_relaxed);
+    if (mine.stopped || mine.whole || !interrupt_check) return mine.stopped;
+    if (now_ns() - mine.looked < CHECK_NS) return 0;
+    mine.stopped = interrupt_check() != 0; /* whatever calls of a handler made of it */
+    mine.looked = now_ns();
+    return mine.stopped;
+}
+
+/* Whether a region is so long, or so many short ones were run, that the clock is worth its 20 ns.
+ */
+static int worth_a_look(double nanoseconds) {
+    mine.unlooked += nanoseconds;
+    if (mine.unlooked < SERIAL_NS) return 0;
+    mine.unlooked = 0;
+    return 1;
+}
+
 /* -- claiming -------------------------------------------------------------------------------- */
 
 /* Run claimed tasks until there are none. The fields are read before the claim: if the claim
  * succeeds, the ticket did not change in between, hence neither did they. */
-static int claim_and_run(int slot, uint64_t *last_check) {
+static int claim_and_run(int slot) {
     for (;;) {
         uint64_t ticket = atomic_load_explicit(&pool.ticket, memory_order_acquire);
         uint32_t next = (uint32_t)ticket;
@@ -117,21 +165,20 @@ static int claim_and_run(int slot, uint64_t *last_check) {
         atomic_fetch_add(&pool.done, 1);
         if (slot > 0) {
             if (atomic_load(&pool.caller_sleeps)) wake_all(&pool.done);
-        } else if (interrupt_check && now_ns() - *last_check > CHECK_NS) {
-            if (interrupt_check()) return FASTNN_INTERRUPTED;
-            *last_check = now_ns();
+        } else if (fastnn_stopped()) {
+            return FASTNN_INTERRUPTED;
         }
     }
 }
 
 static void worker_loop(int slot) {
-    inside = 1;
+    role = WORKER;
     for (;;) {
         uint32_t heard = atomic_load(&pool.bell);
-        claim_and_run(slot, NULL);
+        claim_and_run(slot);
         for (int spin = 0; spin < SPINS && atomic_load(&pool.bell) == heard; ++spin) relax();
         atomic_fetch_add(&pool.sleepers, 1);
-        while (atomic_load(&pool.bell) == heard) sleep_while(&pool.bell, heard);
+        while (atomic_load(&pool.bell) == heard) sleep_while(&pool.bell, heard, FOREVER);
         atomic_fetch_sub(&pool.sleepers, 1);
     }
 }
@@ -166,14 +213,16 @@ static int start_worker(int slot) {
     return !failed;
 }
 
-/* Only the forking thread lives on in the child: there are no workers and no region there. */
+/* Only the forking thread lives on in the child: there are no workers and no region there. Should
+ * it have forked in a signal handler within a region, it has nothing to wait for. */
 static void forget_workers(void) {
+    atomic_fetch_add(&forks, 1);
     atomic_store(&pool.ticket, CLOSED);
+    atomic_store(&pool.done, atomic_load(&pool.ntasks));
     atomic_store(&pool.sleepers, 0);
     atomic_store(&pool.caller_sleeps, 0);
     atomic_store(&pool.busy, 0);
     pool.workers = 0;
-    inside = 0;
 #if !defined(__linux__)
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&rung, NULL);
@@ -189,20 +238,17 @@ void fastnn_threads_init(void) {
 
 /* -- regions --------------------------------------------------------------------------------- */
 
-static int run_serially(idx ntasks, fastnn_task fn, void *ctx) {
-    int nested = inside;
-    uint64_t last_check = interrupt_check && ntasks > 1 ? now_ns() : 0;
-    inside = 1;
-    int status = FASTNN_OK;
-    for (idx task = 0; task < ntasks && status == FASTNN_OK; ++task) {
+static int run_serially(idx ntasks, fastnn_task fn, void *ctx, double nanoseconds) {
+    int outer = role, looks = outer != WORKER && worth_a_look(nanoseconds);
+    if (outer == FREE) role = CALLER;
+    for (idx task = 0; task < ntasks; ++task) {
         fn(ctx, task, 0);
-        if (!nested && interrupt_check && ntasks > 1 && now_ns() - last_check > CHECK_NS) {
-            if (interrupt_check()) status = FASTNN_INTERRUPTED;
-            last_check = now_ns();
-        }
+        if (looks && fastnn_stopped()) break;
     }
-    inside = nested;
-    return status;
+    int stopped = outer == WORKER ? fastnn_stopped() : mine.stopped;
+    role = outer;
+    if (outer == FREE) mine.stopped = 0;
+    return stopped ? FASTNN_INTERRUPTED : FASTNN_OK;
 }
 
 static void open_region(uint32_t ntasks, fastnn_task fn, void *ctx, int threads) {
@@ -213,6 +259,7 @@ static void open_region(uint32_t ntasks, fastnn_task fn, void *ctx, int threads)
     atomic_store(&pool.ntasks, ntasks);
     atomic_store(&pool.threads, threads);
     atomic_store(&pool.done, 0);
+    atomic_store(&pool.stopped, 0);
     atomic_store(&pool.ticket, generation << 32);
     atomic_fetch_add(&pool.bell, 1);
     if (atomic_load(&pool.sleepers)) wake_all(&pool.bell);
@@ -226,30 +273,45 @@ static uint32_t close_region(uint32_t ntasks) {
     return next < ntasks ? next : ntasks;
 }
 
-static void wait_for_claimed(uint32_t claimed) {
+/* Wait until all that was claimed is done. An interruption asks the workers to be quick. */
+static int wait_for_claimed(uint32_t claimed, int status) {
+    if (status != FASTNN_OK) atomic_store(&pool.stopped, 1);
     for (int spin = 0; spin < SPINS; ++spin) {
-        if (atomic_load(&pool.done) == claimed) return;
+        if (atomic_load(&pool.done) >= claimed) return status;
         relax();
     }
     atomic_store(&pool.caller_sleeps, 1);
     uint32_t done;
-    while ((done = atomic_load(&pool.done)) != claimed) sleep_while(&pool.done, done);
+    while ((done = atomic_load(&pool.done)) < claimed) {
+        sleep_while(&pool.done, done, CHECK_NS);
+        if (status != FASTNN_OK || !fastnn_stopped()) continue;
+        status = FASTNN_INTERRUPTED;
+        atomic_store(&pool.stopped, 1);
+    }
     atomic_store(&pool.caller_sleeps, 0);
+    return status;
 }
 
 int fastnn_parallel_for(idx ntasks, fastnn_task fn, void *ctx, int threads, double nanoseconds) {
     if (threads > MAX_WORKERS + 1) threads = MAX_WORKERS + 1;
     if (threads > ntasks) threads = (int)ntasks;
-    if (threads <= 1 || nanoseconds < SERIAL_NS || inside || ntasks >= (idx)CLOSED ||
+    if (threads <= 1 || nanoseconds < SERIAL_NS || role != FREE || ntasks >= (idx)CLOSED ||
         atomic_exchange(&pool.busy, 1))
-        return run_serially(ntasks, fn, ctx);
+        return run_serially(ntasks, fn, ctx, nanoseconds);
     while (pool.workers < threads - 1 && start_worker(pool.workers + 1)) ++pool.workers;
-    uint64_t last_check = now_ns();
-    inside = 1;
+    role = CALLER;
     open_region((uint32_t)ntasks, fn, ctx, threads);
-    int status = claim_and_run(0, &last_check);
-    wait_for_claimed(close_region((uint32_t)ntasks));
-    inside = 0;
+    int status = claim_and_run(0);
+    status = wait_for_claimed(close_region((uint32_t)ntasks), status);
+    role = FREE;
+    mine.stopped = 0;
     atomic_store(&pool.busy, 0);
+    return status;
+}
+
+int fastnn_parallel_whole(idx ntasks, fastnn_task fn, void *ctx, int threads, double nanoseconds) {
+    mine.whole = 1;
+    int status = fastnn_parallel_for(ntasks, fn, ctx, threads, nanoseconds);
+    mine.whole = 0;
     return status;
 }

@@ -1,0 +1,120 @@
+"""A long run whose figures go into the reliability page: cd tests && python -m proofs WHAT."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import fastnn
+from proofs import errors, large, sizes, special, training
+
+DATA = Path(__file__).resolve().parents[2] / "docs" / "reliability.json"
+
+
+def run_sizes(args):
+    counts, failures = sizes.run(args.n or 1_000_000, args.seed)
+    figure = (
+        f"{sum(counts.values()):,} random parameter sets up to 2^70: {counts['agreed']:,} agreed, "
+        f"{counts['refused']:,} refused by both, {counts['unnumbered']:,} more than NumPy counts, "
+        f"{counts['failed']} failed"
+    )
+    return "R3", "sizes", figure, not failures, failures
+
+
+def run_large(args):
+    count, failures = large.run()
+    figure = f"{count} calls of {large.CELLS:,} elements, {len(failures)} wrong"
+    return "R3", "large", figure, not failures, failures
+
+
+def run_special(args):
+    count, failures = special.run(range(1, (args.n or 33) + 1))
+    figure = f"{count:,} results and gradients compared, {len(failures)} calls differ"
+    return "R12", "special", figure, not failures, failures
+
+
+def run_training(args):
+    found = training.run(args.n or 200)
+    lines = [f"{isa} {dtype} {', '.join(h[:16] for h in seen)}"
+             for (isa, dtype), seen in found.items()]  # fmt: skip
+    good = all(len(seen) == 1 for seen in found.values())
+    figure = "1, 2, 3 and 8 threads and resumed, one hash each: " if good else "HASHES DIFFER: "
+    return "R9", "training", figure + "; ".join(lines), good, []
+
+
+def run_errors(args):
+    found = errors.run_all(args.n or 100_000, args.seed)
+    print(json.dumps(found, indent=1))
+    edges = [0, *found["edges"], "more"]
+    bins = {
+        what: ", ".join(f"{low} to {high}: {n:,}"
+                        for low, high, n in zip(edges, edges[1:], counts, strict=True))
+        for what, counts in found["histogram"].items()
+    }  # fmt: skip
+    record("R4", "integers", f"{found['integers']:,} compared, {found['integers wrong']} differ",
+           found["integers wrong"] == 0, args)  # fmt: skip
+    most = max((u for u, _ in found["worst"].values()), default=0.0)
+    figure = (
+        f"errors in units of the bound: forward {bins['forward']}; backward {bins['backward']}; "
+        f"the worst is {most:.3g}"
+    )
+    return "R5", "errors", figure, most <= 1, []
+
+
+RUNS = {
+    "sizes": run_sizes,
+    "large": run_large,
+    "special": run_special,
+    "training": run_training,
+    "errors": run_errors,
+}
+
+
+def record(promise, what, figure, reached, args):
+    """Put a figure in the page's data, with what is needed to have it again."""
+    data = json.loads(DATA.read_text()) if DATA.exists() else {}
+    given = " ".join(f"{k} {v}" for k, v in (("-n", args.n), ("--seed", args.seed)) if v)
+    data.setdefault(promise, {})[what] = {
+        "figure": figure,
+        "reached": reached,
+        "command": f"cd tests && python -m proofs {args.what} {given}".strip(),
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+    }
+    DATA.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n")
+
+
+def machine():
+    """CPU, system and versions."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [r for r in info.read_text().splitlines() if r.startswith("model name")]
+        cpu = names[0].partition(":")[2].strip() if names else cpu
+    return (
+        f"{cpu}, {os.cpu_count()} CPUs, {platform.system()}; Python {platform.python_version()}, "
+        f"NumPy {np.__version__}, fastnn {fastnn.__version__}"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m proofs", description=__doc__)
+    parser.add_argument("what", choices=RUNS)
+    parser.add_argument("-n", type=int, help="how many, for each its own default")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    promise, what, figure, reached, failures = RUNS[args.what](args)
+    print(*failures[:20], f"{promise} {what}: {figure}", sep="\n")
+    record(promise, what, figure, reached, args)
+    return 0 if reached else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
