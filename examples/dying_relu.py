@@ -129,7 +129,7 @@ def interval(hits: int, n: int) -> tuple[float, float]:
 
 def run(example: Example) -> None:
     """Sweep, count, draw, time a step, check the gradients."""
-    runs, epochs = (30, 4) if example.quick else (1000, 20)
+    runs, epochs = (30, 4) if example.quick else (1000, 10)
     tasks = [
         Task(example.seed, target, activation, number, epochs)
         for activation in ACTIVATIONS
