@@ -144,7 +144,7 @@ def steps_of_torch(name: str, weights: dict[str, Array]) -> Callable[[Array, Arr
         loss = loss_of(model(torch.from_numpy(x)), torch.from_numpy(y))
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss.item()
 
     return step
 
