@@ -55,7 +55,7 @@ def run_errors(args):
     edges = [0, *found["edges"], "more"]
     bins = {
         what: ", ".join(f"{low} to {high}: {n:,}"
-                        for low, high, n in zip(edges, edges[1:], counts, strict=True))
+                        for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True))
         for what, counts in found["histogram"].items()
     }  # fmt: skip
     record("R4", "integers", f"{found['integers']:,} compared, {found['integers wrong']} differ",

@@ -12,7 +12,6 @@ import itertools
 import numpy as np
 
 import fastnn
-from fastnn import dispatch
 
 WINDOWS = [*itertools.product((1, 2, 3), repeat=2)]
 POINTWISE = ("relu", "leaky_relu", "elu", "selu", "silu", "sigmoid", "tanh", "softplus", "gelu",
@@ -48,9 +47,8 @@ def difference(got, want):
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         return f"{got[place]} at {place}, naive has {want[place]} ({wrong.sum()} such)"
     finite = np.isfinite(want)
-    eps = np.finfo(got.dtype).eps
-    top = np.maximum(np.abs(want), 1)
-    far = np.abs(np.where(finite, got - want, 0)) > 100 * eps * np.where(finite, top, 1)
+    got, want = got[finite], want[finite]
+    far = np.abs(got - want) > 100 * np.finfo(got.dtype).eps * np.maximum(np.abs(want), 1)
     return f"{far.sum()} finite numbers differ" if far.any() else None
 
 
@@ -103,6 +101,3 @@ def run(channels=range(1, 34), windows=WINDOWS, dtypes=("float32", "float64")):
     for dtype, name, size in itertools.product(dtypes, POINTWISE, channels):
         count += compare(name, {"x": planted(1, (1, size), dtype)}, failures)
     return count, failures
-
-
-BACKENDS = [b for b in ("cython", "numba") if dispatch.unavailable(b) is None]
