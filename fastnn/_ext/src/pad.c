@@ -1,5 +1,4 @@
 /* Padding of any number of axes: forward a task is a block of rows, backward one plane. */
-#include "phases.h"
 #include "sums.h"
 
 enum { TASK = 16384 };
@@ -49,19 +48,34 @@ static void edges(const pad *v, const T *row, T *to) {
 
 static idx block_rows(const pad *v) { return most(1, TASK / out_size(v, v->axes - 1)); }
 
+/* Rows of at least a vector end in one that overlaps the one before it. */
+static inline void copy_row(T *to, const T *from, idx n) {
+    if (n < VL) {
+        for (idx i = 0; i < n; ++i) to[i] = from[i];
+        return;
+    }
+    for (idx i = 0; i + VL < n; i += VL) store(to + i, load(from + i));
+    store(to + n - VL, load(from + n - VL));
+}
+
 static void forward_task(void *ctx, idx task, int slot) {
     const pad *v = ctx;
     int last = v->axes - 1;
     idx size = v->size[last], out = out_size(v, last), rows = rows_of(v, 0);
     idx first = task * block_rows(v), stop = least(first + block_rows(v), rows);
-    for (idx r = first; r < stop; ++r) {
-        idx from = source_row(v, r);
+    idx tall = last > 0 ? out_size(v, last - 1) : 1, h = first % tall, middle = -1;
+    for (idx r = first; r < stop; ++r, h = h + 1 == tall ? 0 : h + 1) {
+        /* Next to a row inside is the next row: no divisions. */
+        int inside =
+            last > 0 && h > v->before[last - 1] && h < v->before[last - 1] + v->size[last - 1];
+        idx from = inside && r > first ? (middle < 0 ? -1 : middle + 1) : source_row(v, r);
+        middle = from;
         T *to = (T *)v->to + r * out;
         if (from < 0)
             for (idx j = 0; j < out; ++j) to[j] = (T)v->value;
         else {
             const T *row = (const T *)v->from + from * size;
-            copy(to + v->before[last], row, size, size);
+            copy_row(to + v->before[last], row, size);
             edges(v, row, to);
         }
     }
@@ -88,7 +102,7 @@ static void crop_task(void *ctx, idx task, int slot) {
             rest /= v->size[axis];
             step *= out_size(v, axis);
         }
-        copy((T *)v->to + r * size, (const T *)v->from + from * out + v->before[last], size, size);
+        copy_row((T *)v->to + r * size, (const T *)v->from + from * out + v->before[last], size);
     }
     (void)slot;
 }

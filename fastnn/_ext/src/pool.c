@@ -5,9 +5,9 @@
  *
  * A plane is cut into bands of output rows. A band's cells are laid out in phases (phases.h), where
  * a window's cell is at a fixed distance from its first one, so that the loop over windows knows no
- * rows, borders or strides. The gradient of the image is gathered in the same way: a phase of dx
- * looks at the windows around it, in their order, and takes dy where it won. Windows of two columns
- * side by side, the usual ones, need no phases. */
+ * rows, borders or strides. Windows of two columns side by side, the usual ones, need no phases.
+ * The gradient of the image is scattered window by window: to gather it, cell by cell from all
+ * windows around, took up to five times as long for small planes or large windows. */
 #include "phases.h"
 
 #include <math.h>
@@ -24,19 +24,15 @@ typedef uint8_t bytesu __attribute__((vector_size(VB / sizeof(T)), aligned(1), m
 typedef int32_t words __attribute__((vector_size(VB / sizeof(T) * 4)));
 typedef int32_t wordsu __attribute__((vector_size(VB / sizeof(T) * 4), aligned(4), may_alias));
 
-/* Winners at any address. */
-typedef I ivecu __attribute__((vector_size(VB), aligned(sizeof(I)), may_alias));
-
 typedef struct {
     pool v;
-    int small;                    /* offsets are bytes */
-    int borders;                  /* there are windows that are not wholly inside */
-    idx phases_h, phases_w;       /* that cells of windows are in */
-    idx up, across;               /* rows and columns of a phase between two of their cells */
-    idx rows, pitch;              /* of a phase: of the largest band, and of one row */
-    idx bands, group;             /* of a plane, of a task */
-    idx lines;                    /* rows of all bands */
-    idx *start, *distance, *cell; /* of each phase, of its cells from the first, which cell */
+    int small;              /* offsets are bytes */
+    int borders;            /* there are windows that are not wholly inside */
+    idx phases_h, phases_w; /* that cells of windows are in */
+    idx up, across;         /* rows and columns of a phase between two of their cells */
+    idx rows, pitch;        /* of a phase: of the largest band, and of one row */
+    idx bands, group;       /* of a plane, of a task */
+    idx *distance;          /* of a window's cells from the first */
     char *slots;
     size_t slot_bytes;
 } plan;
@@ -65,8 +61,7 @@ static inline idx flat(const plan *it, idx rows) { return round_up(rows * it->pi
 
 /* -- plans ----------------------------------------------------------------------------------- */
 
-/* Bands of `lines` rows of a phase, `cols` columns of them of interest. */
-static plan make_plan(const pool *v, idx lines, idx cols) {
+static plan make_plan(const pool *v) {
     idx tall = (v->R - 1) * v->dh, wide = (v->S - 1) * v->dw_step;
     plan it = {.v = *v,
                .small = cells(v) <= NOBODY,
@@ -74,71 +69,37 @@ static plan make_plan(const pool *v, idx lines, idx cols) {
                .phases_h = least(v->sh, tall + 1),
                .phases_w = least(v->sw, wide + 1),
                .up = tall / v->sh,
-               .across = wide / v->sw,
-               .lines = lines};
-    it.pitch = cols + it.across;
+               .across = wide / v->sw};
+    it.pitch = v->Q + it.across;
     idx most_rows = most(1, CELLS / phases(&it) / it.pitch - it.up);
-    it.bands = ceil_div(lines, most_rows);
-    it.rows = ceil_div(lines, it.bands);
+    it.bands = ceil_div(v->P, most_rows);
+    it.rows = ceil_div(v->P, it.bands);
     it.group = ceil_div(TASK, v->sh * it.rows * it.pitch * v->sw);
     return it;
 }
 
-/* Cells by phase. Looking forward, window i sees its cell at i + distance; looking back, cell i of
- * that phase of dx was seen by window i + distance, the first window first. */
-static void sort_cells(plan *it, int back) {
+/* Window i sees its cell at i + distance. */
+static void find_cells(const plan *it) {
     const pool *v = &it->v;
-    idx n = 0;
-    for (idx f = 0; f < phases(it); ++f) {
-        it->start[f] = n;
-        idx a = f / it->phases_w, b = f % it->phases_w;
-        for (idx r = v->R - 1; r >= 0; --r)
-            for (idx s = v->S - 1; s >= 0; --s) {
-                idx h = r * v->dh, w = s * v->dw_step, at = r * v->S + s;
-                if (h % v->sh != a || w % v->sw != b) continue;
-                idx rows = h / v->sh, cols = w / v->sw;
-                if (!back)
-                    it->distance[at] = f * phase_size(it) + rows * it->pitch + cols;
-                else {
-                    it->cell[n] = at;
-                    it->distance[n++] = (it->up - rows) * it->pitch + it->across - cols;
-                }
-            }
-    }
-    it->start[phases(it)] = n;
+    for (idx r = 0; r < v->R; ++r)
+        for (idx s = 0; s < v->S; ++s) {
+            idx h = r * v->dh, w = s * v->dw_step;
+            idx phase = h % v->sh * it->phases_w + w % v->sw;
+            it->distance[r * v->S + s] = phase * phase_size(it) + h / v->sh * it->pitch + w / v->sw;
+        }
 }
 
-/* Memory of a slot. Forward: phases of x, results, offsets; backward: dy, phases of dx, offsets. */
+/* Memory of a slot: phases of x, results, offsets, offsets for places. */
 typedef struct {
     T *many, *few;
     void *offset, *told;
-    I *winner;
 } memory;
 
 static size_t slot_layout(const plan *it, char *base, memory *m) {
     size_t a = line_bytes(phases(it) * round_up(phase_size(it), 2 * VL) + it->pitch + 2 * VL);
     size_t b = line_bytes((it->rows + it->up + 1) * it->pitch + 4 * VL);
-    if (m) *m = (memory){(T *)base, (T *)(base + a), base + a + b, base + a + 2 * b, NULL};
-    if (m) m->winner = m->offset; /* what only backward has, of the size of T */
+    if (m) *m = (memory){(T *)base, (T *)(base + a), base + a + b, base + a + 2 * b};
     return a + 3 * b;
-}
-
-static int run(plan *it, int back, fastnn_task task, double nanoseconds) {
-    const pool *v = &it->v;
-    idx n = cells(v), f = phases(it) + 1;
-    size_t lists = ((size_t)(2 * n + f) * sizeof(idx) + 63) / 64 * 64;
-    it->slot_bytes = slot_layout(it, NULL, NULL);
-    char *base = fastnn_scratch(lists + (size_t)v->threads * it->slot_bytes);
-    if (!base) return FASTNN_NOMEM;
-    it->distance = (idx *)base;
-    it->cell = it->distance + n;
-    it->start = it->cell + n;
-    it->slots = base + lists;
-    sort_cells(it, back);
-    idx tasks = ceil_div(v->planes * it->bands, it->group);
-    int status = fastnn_parallel_for(tasks, task, it, v->threads, nanoseconds);
-    fastnn_scratch_release(base);
-    return status;
 }
 
 /* -- forward --------------------------------------------------------------------------------- */
@@ -298,9 +259,9 @@ static void forward_band(const plan *it, const memory *m, idx plane, idx p, idx 
 }
 
 /* Whether windows can be read from x as they are, in whole vectors. */
-static int in_pairs(const plan *it) {
-    const pool *v = &it->v;
-    return v->S == 2 && v->sw == 2 && v->dw_step == 1 && it->small && !it->borders && v->Q >= VL;
+static int in_pairs(const pool *v) {
+    return v->S == 2 && v->sw == 2 && v->dw_step == 1 && cells(v) <= NOBODY && !has_borders(v) &&
+           v->Q >= VL;
 }
 
 static void forward_task(void *ctx, idx task, int slot) {
@@ -315,7 +276,7 @@ static void forward_task(void *ctx, idx task, int slot) {
         T *y = (T *)v->y + at;
         void *offset = v->offset ? (char *)v->offset + at * offset_bytes(it) : NULL;
         void *told = v->index && !offset ? m.told : offset;
-        if (in_pairs(it))
+        if (in_pairs(v))
             for (idx r = 0; r < rows; ++r)
                 play_pairs(v, (const T *)v->x + (plane * v->H + (p + r) * v->sh) * v->W, v->Q,
                            y + r * v->Q, told ? (uint8_t *)told + r * v->Q : NULL);
@@ -326,11 +287,21 @@ static void forward_task(void *ctx, idx task, int slot) {
 }
 
 int FN(max_pool_forward)(const pool *args) {
-    pool w = joined(args), *v = &w;
-    plan it = make_plan(v, v->P, v->Q);
-    double windows = (double)v->planes * (double)(v->P * v->Q);
-    double work = (double)v->planes * (double)(v->H * v->W) + windows * (double)cells(v);
-    return run(&it, 0, forward_task, work / 16);
+    pool v = joined(args);
+    plan it = make_plan(&v);
+    double windows = (double)v.planes * (double)(v.P * v.Q);
+    double work = (double)v.planes * (double)(v.H * v.W) + windows * (double)cells(&v);
+    size_t list = ((size_t)cells(&v) * sizeof(idx) + 63) / 64 * 64;
+    it.slot_bytes = slot_layout(&it, NULL, NULL);
+    char *base = fastnn_scratch(list + (size_t)v.threads * it.slot_bytes);
+    if (!base) return FASTNN_NOMEM;
+    it.distance = (idx *)base;
+    it.slots = base + list;
+    find_cells(&it);
+    idx tasks = ceil_div(v.planes * it.bands, it.group);
+    int status = fastnn_parallel_for(tasks, forward_task, &it, v.threads, work / 16);
+    fastnn_scratch_release(base);
+    return status;
 }
 
 /* -- backward -------------------------------------------------------------------------------- */
@@ -350,118 +321,14 @@ static inline ivec widened(const uint8_t *p) {
 #endif
 }
 
-static inline vec won(const T *dy, const I *winner, idx cell) {
-    return (vec)((*(const ivecu *)winner == (I)cell) & (ivec)load(dy));
-}
-
-/* `size` cells of a phase of dx: the sum of dy of those of n windows around that each has won. */
-static void collect(T *dx, const T *dy, const I *winner, const idx *distance, const idx *cell,
-                    idx n, idx size) {
-    for (idx i = 0; i < size; i += 2 * VL) {
-        vec s0 = {0}, s1 = {0};
-        for (idx c = 0; c < n; ++c) {
-            idx at = i + distance[c];
-            s0 += won(dy + at, winner + at, cell[c]);
-            s1 += won(dy + at + VL, winner + at + VL, cell[c]);
-        }
-        store(dx + i, s0);
-        store(dx + i + VL, s1);
-    }
-}
-
-/* to[0 .. n) = winners from offset i on; whole vectors of bytes, as far as there are offsets. */
-static inline void pack_winners(const plan *it, I *to, idx i, idx n) {
-    const uint8_t *small = (const uint8_t *)it->v.offset + i;
-    const int32_t *large = (const int32_t *)it->v.offset + i;
-    idx j = 0, room = it->v.planes * it->v.P * it->v.Q - i;
-    for (; it->small && j < n && j + VL <= room; j += VL) *(ivecu *)(to + j) = widened(small + j);
-    for (; j < n; ++j) to[j] = it->small ? small[j] : large[j];
-}
-
-static inline void nobody(I *to, idx n) {
-    for (idx i = 0; i < n; i += VL) *(ivecu *)(to + i) = (ivec){0} - 1;
-}
-
-/* dy and winners around a band of dx, with nobody's windows between the rows. Each row comes over
- * what the row before it wrote too much. */
-static void pack_windows(const plan *it, const memory *m, idx plane, idx i0, idx rows) {
-    const pool *v = &it->v;
-    idx from = (plane * v->P + i0 - it->up) * v->Q, all = v->planes * v->P * v->Q;
-    for (idx k = 0; k < rows + it->up; ++k, from += v->Q) {
-        idx p = i0 - it->up + k, to = k * it->pitch;
-        if (p < 0 || p >= v->P) {
-            nobody(m->winner + to, it->pitch);
-            continue;
-        }
-        nobody(m->winner + to, it->across);
-        copy(m->few + to + it->across, (const T *)v->dy + from, v->Q, all - from);
-        pack_winners(it, m->winner + to + it->across, from, v->Q);
-    }
-    nobody(m->winner + (rows + it->up) * it->pitch, it->pitch + VL);
-}
-
-/* A row of dx from a row of its phases, `size` apart; what is in none of them is 0. With stride 2
- * whole vectors are written where `room` allows: the rows that follow come over what was too much.
- */
-static void unpack_row(const plan *it, T *dx, const T *lines, idx size, idx room) {
-    const pool *v = &it->v;
-    idx lo, hi, done = 0, pairs;
-    if (v->sw == 1) {
-        done = least(v->W, it->pitch - v->left);
-        copy(dx, lines + v->left, done, room);
-    } else if (v->sw == 2 && it->phases_w == 2) {
-        /* dx[2j] and dx[2j+1] */
-        const T *first = lines + v->left / 2 + (v->left % 2) * size;
-        const T *second = lines + (v->left + 1) / 2 + (1 - v->left % 2) * size;
-        pairs = least(v->W / 2, it->pitch - (v->left + 1) / 2);
-        for (; done < 2 * pairs && done + 2 * VL <= room; done += 2 * VL)
-            interleave(dx + done, load(first + done / 2), load(second + done / 2));
-        for (; done < 2 * pairs; done += 2) {
-            dx[done] = first[done / 2];
-            dx[done + 1] = second[done / 2];
-        }
-        done = 2 * pairs;
-    }
-    for (idx w = done; w < v->W; ++w) dx[w] = 0;
-    for (idx b = 0; b < it->phases_w && done < v->W; ++b) {
-        steps_inside(b - v->left, v->sw, v->W, it->pitch, &lo, &hi);
-        for (idx j = lo; j < hi; ++j)
-            if (b - v->left + j * v->sw >= done) dx[b - v->left + j * v->sw] = lines[b * size + j];
-    }
-}
-
-/* Rows of dx that belong to rows i0 .. i0 + rows - 1 of its phases, through these. */
-static void backward_band(const plan *it, const memory *m, idx plane, idx i0, idx rows) {
-    const pool *v = &it->v;
-    idx size = flat(it, rows);
-    pack_windows(it, m, plane, i0, rows);
-    for (idx f = 0; f < phases(it); ++f) {
-        idx n = it->start[f + 1] - it->start[f];
-        const idx *distance = it->distance + it->start[f], *cell = it->cell + it->start[f];
-        collect(m->many + f * size, m->few, m->winner, distance, cell, n, size);
-    }
-    idx last = least(v->H, (i0 + rows) * v->sh - v->top);
-    idx h = most(0, i0 * v->sh - v->top), a = (h + v->top) % v->sh, i = (h + v->top) / v->sh - i0;
-    for (; h < last; ++h, ++a) {
-        if (a == v->sh) a = 0, ++i;
-        T *dx = (T *)v->dx + (plane * v->H + h) * v->W;
-        if (a >= it->phases_h)
-            memset(dx, 0, (size_t)v->W * sizeof(T));
-        else
-            unpack_row(it, dx, m->many + a * it->phases_w * size + i * it->pitch, size,
-                       (last - h) * v->W);
-    }
-}
-
-/* The same for windows of two columns that are apart from each other. */
-static void backward_pairs(const plan *it, idx plane, idx i0, idx rows) {
-    const pool *v = &it->v;
-    for (idx h = i0 * v->sh; h < least(v->H, (i0 + rows) * v->sh); ++h) {
+/* A plane whose windows are of two columns, apart from each other and all inside. */
+static void backward_pairs(const pool *v, idx plane) {
+    for (idx h = 0; h < v->H; ++h) {
         idx p = h / v->sh, a = h - p * v->sh, from = (plane * v->P + p) * v->Q;
         T *dx = (T *)v->dx + (plane * v->H + h) * v->W;
         const T *dy = (const T *)v->dy + from;
         const uint8_t *offset = (const uint8_t *)v->offset + from;
-        if (p >= v->P || a >= it->phases_h || a % v->dh) {
+        if (p >= v->P || a > (v->R - 1) * v->dh || a % v->dh) {
             memset(dx, 0, (size_t)v->W * sizeof(T));
             continue;
         }
@@ -475,26 +342,47 @@ static void backward_pairs(const plan *it, idx plane, idx i0, idx rows) {
     }
 }
 
-static void backward_task(void *ctx, idx task, int slot) {
-    const plan *it = ctx;
-    const pool *v = &it->v;
-    int pairs = in_pairs(it) && it->up == 0;
-    memory m;
-    slot_layout(it, it->slots + (size_t)slot * it->slot_bytes, &m);
-    for (idx i = task * it->group; i < least((task + 1) * it->group, v->planes * it->bands); ++i) {
-        idx plane = i / it->bands, band = i % it->bands;
-        idx i0 = part(it->lines, it->bands, band), rows = part(it->lines, it->bands, band + 1) - i0;
-        if (pairs)
-            backward_pairs(it, plane, i0, rows);
-        else
-            backward_band(it, &m, plane, i0, rows);
-    }
+/* Any plane, window by window. */
+static inline __attribute__((always_inline)) void scatter(const pool *v, idx plane,
+                                                          const idx *place, const int small) {
+    idx area = v->H * v->W, at = plane * v->P * v->Q;
+    T *dx = (T *)v->dx + plane * area;
+    const T *dy = v->dy;
+    memset(dx, 0, (size_t)area * sizeof(T));
+    for (idx p = 0; p < v->P; ++p)
+        for (idx q = 0; q < v->Q; ++q, ++at) {
+            idx first = (p * v->sh - v->top) * v->W + q * v->sw - v->left;
+            if (small) {
+                uint8_t cell = ((const uint8_t *)v->offset)[at];
+                if (cell != NOBODY) dx[first + place[cell]] += dy[at];
+            } else {
+                int32_t cell = ((const int32_t *)v->offset)[at];
+                if (cell >= 0)
+                    dx[first + cell / v->S * v->dh * v->W + cell % v->S * v->dw_step] += dy[at];
+            }
+        }
 }
 
-int FN(max_pool_backward)(const pool *args) {
-    pool w = joined(args), *v = &w;
-    plan it = make_plan(v, ceil_div(v->H + v->top, v->sh), v->Q);
-    double windows = (double)v->planes * (double)(v->P * v->Q);
-    double work = (double)v->planes * (double)(v->H * v->W) + windows * (double)cells(v);
-    return run(&it, 1, backward_task, work / 12);
+static inline idx planes_per_task(const pool *v) { return ceil_div(TASK, v->H * v->W); }
+
+static void backward_task(void *ctx, idx task, int slot) {
+    const pool *v = ctx;
+    int small = cells(v) <= NOBODY, pairs = in_pairs(v) && (v->R - 1) * v->dh < v->sh;
+    idx place[NOBODY + 1] = {0}, some = planes_per_task(v);
+    for (idx c = 0; small && c < cells(v); ++c)
+        place[c] = c / v->S * v->dh * v->W + c % v->S * v->dw_step;
+    for (idx i = task * some; i < least((task + 1) * some, v->planes); ++i)
+        if (pairs)
+            backward_pairs(v, i);
+        else if (small)
+            scatter(v, i, place, 1);
+        else
+            scatter(v, i, place, 0);
+    (void)slot;
+}
+
+int FN(max_pool_backward)(const pool *v) {
+    double cells = (double)v->planes * (double)(v->H * v->W + 4 * v->P * v->Q);
+    return fastnn_parallel_for(ceil_div(v->planes, planes_per_task(v)), backward_task, (void *)v,
+                               v->threads, cells / 4);
 }

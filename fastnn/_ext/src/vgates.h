@@ -27,7 +27,7 @@ typedef struct {
 
 static inline gate_parts gate_reduce(vec z) {
     exp_parts e = reduce_by_ln2(z);
-    return (gate_parts){e.n << MANTISSA_BITS, e.r * e.r * POLYNOMIAL(e.r, gate_term) + e.r};
+    return (gate_parts){exponent(e) << MANTISSA_BITS, e.r * e.r * POLYNOMIAL(e.r, gate_term) + e.r};
 }
 
 /* 1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)) below 0: both are right to the last digits. It stays

@@ -28,6 +28,7 @@ enum { MANTISSA_BITS = 23, EXPONENT_BIAS = 127 };
 #define UPPER_HALF 0xfffff000 /* of the bits of a significand */
 #define MINIMUM "vminps"
 #define MAXIMUM "vmaxps"
+#define SCALE "vscalefps"
 #else
 enum { MANTISSA_BITS = 52, EXPONENT_BIAS = 1023 };
 #define LEAST_NORMAL 0x1p-1022
@@ -36,6 +37,7 @@ enum { MANTISSA_BITS = 52, EXPONENT_BIAS = 1023 };
 #define UPPER_HALF 0xfffffffff8000000
 #define MINIMUM "vminpd"
 #define MAXIMUM "vmaxpd"
+#define SCALE "vscalefpd"
 #endif
 
 /* The first `size` numbers at p, fewer than a vector has; the others are `fill`. */
@@ -84,15 +86,31 @@ static inline vec polynomial(vec x, const T *term, int terms) {
 
 /* x = n ln 2 + r, |r| <= ln(2)/2, for |x| of at most about 1100. */
 typedef struct {
-    ivec n;
-    vec r;
+    vec shifted, whole, r; /* n in the low bits of a number, n itself */
 } exp_parts;
 
+/* Its last digit is 1. */
+#define MAGIC ((T)(FASTNN_BITS == 32 ? 0x1.8p23 : 0x1.8p52))
+
 static inline exp_parts reduce_by_ln2(vec x) {
-    vec magic = splat((T)(FASTNN_BITS == 32 ? 0x1.8p23 : 0x1.8p52)); /* its last digit is 1 */
-    vec shifted = x * splat((T)1.4426950408889634) + magic;
-    vec n = shifted - magic;
-    return (exp_parts){(ivec)shifted - (ivec)magic, x - n * splat(LN2_HIGH) - n * splat(LN2_LOW)};
+    vec shifted = x * splat((T)1.4426950408889634) + splat(MAGIC);
+    vec n = shifted - splat(MAGIC);
+    return (exp_parts){shifted, n, x - n * splat(LN2_HIGH) - n * splat(LN2_LOW)};
+}
+
+static inline ivec exponent(exp_parts e) { return (ivec)e.shifted - (ivec)splat(MAGIC); }
+
+/* p 2^n for whole n and 1/2 <= |p| < 2, rounded once where the result is subnormal: AVX-512 has an
+ * instruction for it, else 2^n comes in two halves, either of them normal. */
+static inline vec scaled(vec p, exp_parts e) {
+#if defined(__AVX512F__)
+    vec y;
+    __asm__(SCALE " %2, %1, %0" : "=v"(y) : "v"(p), "v"(e.whole));
+    return y;
+#else
+    ivec n = exponent(e), half = n >> 1;
+    return p * power_of_2(half) * power_of_2(n - half);
+#endif
 }
 
 /* The Taylor series of exp: while |r| <= ln(2)/2 the first term left out is below 6e-9 (degree 7,
@@ -119,13 +137,10 @@ enum { EXP_TERMS = sizeof(exp_term) / sizeof(*exp_term) };
 
 enum { EXP_LEAST = FASTNN_BITS == 32 ? -104 : -746, EXP_MOST = FASTNN_BITS == 32 ? 89 : 710 };
 
-/* exp(x - low) = 2^n exp(r), r = x - n ln 2 - low, for x from EXP_LEAST to EXP_MOST. 2^n is applied
- * in two halves, so that subnormal results are right. */
+/* exp(x - low) = 2^n exp(r), r = x - n ln 2 - low, for x from EXP_LEAST to EXP_MOST. */
 static inline vec exp_within(vec x, vec low) {
     exp_parts e = reduce_by_ln2(x);
-    ivec half = e.n >> 1;
-    vec p = polynomial(e.r - low, exp_term, EXP_TERMS);
-    return p * power_of_2(half) * power_of_2(e.n - half);
+    return scaled(polynomial(e.r - low, exp_term, EXP_TERMS), e);
 }
 
 static inline vec vexp(vec x) {
@@ -141,8 +156,8 @@ static inline vec vexpm1(vec x) {
     vec near = FASTNN_BITS == 32 ? at_most(at_least(x, -20), 89) : at_most(at_least(x, -40), 710);
     exp_parts e = reduce_by_ln2(near);
     vec q = e.r + e.r * e.r * polynomial(e.r, exp_term, EXP_TERMS - 2);
-    vec half = power_of_2(e.n - 1), sum = half * q + (half - splat((T).5));
-    return (vec)((ivec)select(e.n == 0, q, sum + sum) | sign_bit(x));
+    vec half = power_of_2(exponent(e) - 1), sum = half * q + (half - splat((T).5));
+    return (vec)((ivec)select(e.whole == splat(0), q, sum + sum) | sign_bit(x));
 }
 
 /* tanh|x| = q / (q + 2), q = exp(2|x|) - 1; 1 where the next number below 1 is further away. */
