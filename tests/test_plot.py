@@ -155,6 +155,19 @@ def test_reconstructions_are_below_originals():
         plot.reconstructions(first, second[:2])
 
 
+def test_reconstructions_of_several_models_have_a_row_each():
+    first = np.full((3, 2, 2), 1.0)
+    outputs = {"one": np.full((3, 2, 2), 0.5), "two": np.zeros((3, 2, 2))}
+    axis = plot.reconstructions(first, outputs, count=2)
+    drawn = canvas(axis)
+    assert drawn.shape == (8, 5) and list(drawn[[0, 3, 6], 0]) == [1, 0.5, 0]
+    heights = [text.get_position()[1] for text in axis.texts]
+    assert [text.get_text() for text in axis.texts] == ["original", "one", "two"]
+    assert heights == sorted(heights)
+    with pytest.raises(ShapeError, match=r"outputs of two \(2, 2, 2\)"):
+        plot.reconstructions(first, outputs | {"two": first[:2]})
+
+
 def test_confusion_matrix():
     counts = np.array([[8, 2, 0], [1, 999, 0], [0, 0, 0]])
     axis = plot.confusion_matrix(counts, names=("a", "b", "long name"))

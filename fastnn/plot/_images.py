@@ -250,8 +250,9 @@ def reconstructions(
     first, *others = (np.asarray(images) for images in (originals, *named.values()))
     for name, second in zip(named, others, strict=True):
         if first.shape != second.shape:
+            which = f"outputs of {name}" if named is outputs else "outputs"
             raise ShapeError(
-                f"reconstructions: originals has shape {first.shape} but {name} {second.shape}; "
+                f"reconstructions: originals has shape {first.shape} but {which} {second.shape}; "
                 "they must be the same"
             )
     n = min(_check.whole("reconstructions", "count", count, 1), len(first))
