@@ -159,10 +159,7 @@ def compare(
     if log:
         axis.set_yscale("log")
     whole_numbers(axis)
-    if len(curves) > 5:  # more names than the lines leave room for
-        axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    else:
-        axis.legend(frameon=False)
+    axis.legend(frameon=False)
     return axis
 
 
