@@ -1,9 +1,11 @@
 """The networks of `activity` beside the same ones in PyTorch: same weights, same batches.
 
-Every model is trained by Adam in both, epoch for epoch in turn, on as many threads. PyTorch's GRU
-applies its reset gate after the product; the form that the models here have, with the gate before
-it, can only be written there as a loop over steps: both forms are compared. Needs PyTorch. Data:
-har_watch.h5.
+Every model is trained by Adam in both, epoch for epoch in turn, on as many threads: in float32 for
+the times, in float64 for the numbers. Over 150 steps gradients explode or nearly so, and
+rounding grows as they do: in float32 two runs that differ in the last bit are two different runs
+before an epoch is over; the picture shows both. PyTorch's GRU applies its reset gate after the
+product; the form that the models here have, with the gate before it, can only be written there as
+a loop over steps: both forms are compared. Needs PyTorch. Data: har_watch.h5.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from timeit import default_timer
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from _example import Example, main
 from activity import BATCH, CLASSES, MODELS, RATE, SENSORS, network, scaling
 
 import fastnn
-from fastnn import datasets, layers, metrics, optim
+from fastnn import datasets, layers, metrics, optim, plot
 from fastnn._extras import need
 from fastnn._table import render
 from fastnn.train import Trainer
@@ -26,51 +28,77 @@ from fastnn.train import Trainer
 Array = np.ndarray[Any, Any]
 
 AFTER = "GRU, reset after"
+DTYPES: tuple[Any, Any] = (np.float32, np.float64)
+
+
+class Beside(NamedTuple):
+    """What training a network and its twin showed: first ours, then PyTorch's."""
+
+    seconds: tuple[float, float]
+    """Of an epoch, the median."""
+    losses: tuple[float, float]
+    """Of the last epoch, the mean."""
+    accuracies: tuple[float, float]
+    """Of the test windows."""
+    apart: Array
+    """How far the losses of each step of the first epoch are apart."""
 
 
 def run(example: Example) -> None:
     """Train each pair, compare losses, accuracies and times, check the gradients."""
     torch = need("activity_against_torch", "torch", "PyTorch", "bench")
+    drawn, axes = plot.figure(ncols=2, figsize=(12, 4.4), sharey=True)
     torch.set_num_threads(fastnn.get_num_threads())
     data = datasets.har_watch(example.data)
-    scaled = scaling(data.x_train)
-    train, test = (scaled(data.x_train), data.y_train), scaled(data.x_test)
     if example.quick:
-        train = train[0][::4], train[1][::4]
-    hidden, epochs = (32, 2) if example.quick else (128, 8)
+        data = data._replace(x_train=data.x_train[::4], y_train=data.y_train[::4])
     names = ["RNN", "LSTM", AFTER] if example.quick else [*MODELS, AFTER]
-    rows = []
+    found = {}
     for name in example.progress(names, "models", len(names)):
-        cell, count, _ = MODELS[name.removesuffix(", reset after")]
-        options = {"reset_after": True} if name == AFTER else {}
-        key = (*MODELS, AFTER).index(name)
-        ours = network(name.removesuffix(", reset after"), hidden, example.rng(0, key), **options)
-        theirs = _twin(torch, ours, cell if name != AFTER else "GRU after", hidden, count)
-        row = _beside(torch, ours, theirs, train, (test, data.y_test), epochs, example.rng(1))
-        rows.append([name, *row[0]])
-        example.weights(ours)
-        apart, points = row[1]
-        example.figure(f"{name}: losses of the first epoch, apart", apart, at_most=1e-3)
+        for dtype, epochs in zip(DTYPES, (2, 1 if example.quick else 4), strict=True):
+            found[name, dtype] = _beside(example, torch, name, data, dtype, epochs)
+    rows = []
+    for name in names:
+        single, double = (found[name, dtype] for dtype in DTYPES)
+        rows.append([
+            name, *(f"{s:.2f}" for s in single.seconds),
+            f"{single.seconds[1] / single.seconds[0]:.1f}", f"{single.apart.max():.1e}",
+            f"{double.apart.max():.1e}", *(f"{loss:.6f}" for loss in double.losses),
+            *(f"{share:.1%}" for share in double.accuracies),
+        ])  # fmt: skip
         example.figure(
-            f"{name}: test accuracies, points apart", points, at_most=None if example.quick else 3
+            f"{name}: losses of the first epoch, apart", double.apart.max(), at_most=1e-3
         )
-    header = ["", "s/epoch", "PyTorch", "times", "loss", "PyTorch", "test", "PyTorch"]
-    example.say(render(header, rows, right="lrrrrrrr"))
-    few = train[0][:4, :30], train[1][:4]
+        points = 100 * abs(double.accuracies[0] - double.accuracies[1])
+        example.figure(f"{name}: test accuracies, points apart", points, at_most=3)
+    header = ["", "s/epoch", "PyTorch", "times", "apart", "float64", "loss", "PyTorch", "test",
+              "PyTorch"]  # fmt: skip
+    example.say(render(header, rows, right="lrrrrrrrrr"))
+    for axis, kind in zip(axes, DTYPES, strict=True):
+        lines = {name: np.maximum(found[name, kind].apart, 1e-17).tolist() for name in names}
+        title = f"Losses of both, {np.dtype(kind).name}"
+        plot.compare(lines, xlabel="step", ylabel="apart", log=True, title=title, ax=axis)
+    axes[0].get_legend().remove()
+    example.picture(drawn, "apart")
+    few = scaling(data.x_train)(data.x_train[:4, :30]), data.y_train[:4]
     for key, name in enumerate(MODELS):
         example.check(network(name, 32, example.rng(2, key)), layers.CrossEntropyLoss(), *few)
 
 
 def _beside(
-    torch: Any,
-    ours: layers.Sequential,
-    theirs: Any,
-    train: tuple[Array, Array],
-    test: tuple[Array, Array],
-    epochs: int,
-    rng: np.random.Generator,
-) -> tuple[list[str], tuple[float, float]]:
-    """Train both; a row of the table, and how far first losses and final accuracies are apart."""
+    example: Example, torch: Any, name: str, data: datasets.Split, dtype: Any, epochs: int
+) -> Beside:
+    """Train a network and its twin."""
+    after = name == AFTER
+    model, hidden = "GRU" if after else name, 32 if example.quick else 128
+    rng = example.rng(0, (*MODELS, AFTER).index(name))
+    options = {"reset_after": True} if after else {}
+    ours = network(model, hidden, rng, dtype=dtype, **options)
+    cell, count, _ = MODELS[model]
+    theirs = _twin(torch, ours, "GRU after" if after else cell, hidden, count)
+    scaled = scaling(data.x_train)
+    train, test = (scaled(x).astype(dtype) for x in (data.x_train, data.x_test))
+    batches = datasets.Batches((train, data.y_train), BATCH, shuffle=True, rng=example.rng(1))
     trainer = Trainer(ours, layers.CrossEntropyLoss(), optim.Adam(ours, lr=RATE), clip_value=10)
     adam = torch.optim.Adam(theirs.parameters(), lr=RATE)
     loss = torch.nn.CrossEntropyLoss()
@@ -83,25 +111,20 @@ def _beside(
         adam.step()
         return float(value.item())
 
-    times: tuple[list[float], list[float]] = ([], [])
-    losses: tuple[list[float], list[float]] = ([], [])
-    first = 0.0
+    both, times = [], []
     for epoch in range(epochs):
         trainer.optimizer.lr = adam.param_groups[0]["lr"] = RATE * (1 - epoch / epochs)
-        batches = list(datasets.Batches(train, BATCH, shuffle=True, rng=rng))
-        found = [_epoch(one, batches) for one in (trainer.step, step)]
-        for side, (values, seconds) in enumerate(found):
-            times[side].append(seconds)
-            losses[side].append(float(np.mean(values)))
-        if not epoch:
-            first = float(np.max(np.abs(np.subtract(found[0][0], found[1][0]))))
+        drawn = list(batches)
+        runs = [_epoch(one, drawn) for one in (trainer.step, step)]
+        both.append([losses for losses, _ in runs])
+        times.append([seconds for _, seconds in runs])
     with torch.no_grad():
-        scores = theirs(torch.from_numpy(test[0])).numpy()
-    right = [metrics.accuracy(test[1], s) for s in (trainer.predict(test[0]), scores)]
-    mine, other = (float(np.median(t)) for t in times)
-    row = [f"{mine:.2f}", f"{other:.2f}", f"{other / mine:.1f}"]
-    row += [f"{side[-1]:.4f}" for side in losses] + [f"{share:.1%}" for share in right]
-    return row, (first, 100 * abs(right[0] - right[1]))
+        scores = trainer.predict(test), theirs(torch.from_numpy(test)).numpy()
+    example.weights(ours)
+    seconds, last = np.median(times, axis=0), np.mean(both[-1], axis=1)
+    shares = [metrics.accuracy(data.y_test, s) for s in scores]
+    apart = np.abs(np.subtract(both[0][0], both[0][1]))
+    return Beside((seconds[0], seconds[1]), (last[0], last[1]), (shares[0], shares[1]), apart)
 
 
 def _epoch(
@@ -140,6 +163,7 @@ def _twin(torch: Any, ours: layers.Sequential, cell: str, hidden: int, count: in
             return self.head(self.recurrent(x)[0][:, -1])
 
     twin = Twin()
+    twin.to(torch.from_numpy(next(iter(ours.params.values()))).dtype)
     with torch.no_grad():
         for mine, other in zip(ours.params.values(), twin.parameters(), strict=True):
             other.copy_(torch.from_numpy(mine))
