@@ -63,6 +63,7 @@ def _index(families: dict[str, list[Any]]) -> str:
         "* [Layers](layers.md): state around the operations, and containers.",
         "* [Adding an operation or an implementation](../CONTRIBUTING.md).",
         "* [Benchmarks](../benchmarks/README.md).",
+        "* [Reliability](reliability.md): what is promised, how it is tested, the figures.",
         "",
         "## Operations",
     ]

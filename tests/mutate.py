@@ -92,7 +92,7 @@ KERNELS = {
     "avgpool": "avg_pool", "adaptmax": "adaptive_max", "norm": "batch_norm",
     "rownorm": "layer_norm or group_norm or rms_norm", "softmax": "softmax",
     "xent": "cross_entropy",
-    "pointloss": "loss or kl_div", "recurrent_gradients": "lstm or gru or rnn",
+    "pointloss": "loss or kl_div or binary_cross", "recurrent_gradients": "lstm or gru or rnn",
     "recurrent": "lstm or gru or rnn", "embedding": "embedding", "resample": "interpolate",
     "pad": "pad", "prelu": "prelu", "margin": "margin", "sparsity": "sparsity",
     "dropout": "dropout", "pointwise": "relu or elu or silu or gelu or softplus or hardswish",

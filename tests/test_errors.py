@@ -1,10 +1,12 @@
 """Bad calls: the right error with the numbers in it, before anything is written, on any backend."""
 
+import sys
+
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import testing
+from fastnn import _check, testing
 
 
 def test_error_names_the_numbers(op, bad):
@@ -71,3 +73,24 @@ def test_sizes_beyond_memory_are_memory_errors_not_crashes():
     huge = np.broadcast_to(np.float32(1), (1, 1, 2**20, 2**20))
     with pytest.raises(MemoryError):
         fastnn.conv2d(huge, np.ones((1, 1, 1, 1), np.float32))
+
+
+def test_one_label_beyond_int64_among_small_ones():
+    """As int64, 2**64 - 100 is the label that is ignored."""
+    labels = np.array([0, 2**64 - 100], np.uint64)
+    with pytest.raises(fastnn.ShapeError, match=r"labels holds 18446744073709551516.*int64"):
+        fastnn.softmax_cross_entropy(np.ones((2, 3)), labels)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("wrong", [3, -1, 2**62, -(2**63)])
+def test_one_label_out_of_range_in_any_place(monkeypatch, compiled, wrong):
+    """The pass of NumPy, which an install without compiled code has, finds what the other does."""
+    if not compiled:
+        monkeypatch.delitem(sys.modules, "fastnn._ext._loss", raising=False)
+    for place in range(5):
+        labels = np.array([0, 2, 1, 0, 2])
+        _check.below("op", "labels", labels, 3, "x has C=3 classes")
+        labels[place] = wrong
+        with pytest.raises(fastnn.ShapeError, match=rf"labels\[{place}\] is {wrong} but x has"):
+            _check.below("op", "labels", labels, 3, "x has C=3 classes")
