@@ -10,7 +10,6 @@
 enum { TASK = 16384 };                 /* numbers of a task that takes several rows */
 enum { COLUMNS = 64 };                 /* of a task that adds up gradients of short channels */
 enum { CHUNK = 32, CHUNK_ROW = 8192 }; /* rows whose dw and db are added up at once; their length */
-enum { TOGETHER = 4 };                 /* rows of them in one pass */
 enum { SHORT_CHANNEL = 16 };           /* channels below this length are added up as columns */
 
 typedef fastnn_rownorm_args rows;
@@ -166,21 +165,15 @@ static inline sums row_sums(const rows *v, idx r, double *parts) {
     return all;
 }
 
-/* The mean of dy w, and that of dy w xhat in units of (x - mean). */
-static inline void slopes(const rows *v, idx r, sums s, T *common, T *along) {
-    double m = (double)row_size(v), inverse = v->inverse[r];
-    *common = v->centred ? (T)(s.slope / m) : 0;
-    *along = (T)(s.along / m * inverse * inverse);
-}
-
 /* dx = inverse (dy w - mean of dy w - xhat mean of dy w xhat); RMS leaves the middle term out. */
 static inline void write_dx(const rows *v, idx r, sums s) {
     const T *restrict x = row_of(v, v->x, r), *restrict dy = row_of(v, v->dy, r);
     const T *restrict w = channels_of(v, v->w, r);
     T *restrict dx = (T *)row_of(v, v->dx, r);
     pair mean = split(v->mean[r]);
-    T inverse = (T)v->inverse[r], common, along;
-    slopes(v, r, s, &common, &along);
+    double m = (double)row_size(v), inv = v->inverse[r];
+    T inverse = (T)inv, common = v->centred ? (T)(s.slope / m) : 0;
+    T along = (T)(s.along / m * inv * inv);
     if (v->l == 1) {
         for (idx i = 0; i < v->k; ++i)
             dx[i] = inverse * (dy[i] * w[i] - common - along * (x[i] - mean.high - mean.low));
@@ -262,50 +255,27 @@ static void add_columns(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-/* Many rows with an affine map per element: CHUNK rows at a time while they are in
+/* Many rows of middle length with an affine map per element: CHUNK rows at a time while they are in
  * the cache, then chunks in index order. */
 static inline int takes_chunks(const rows *v) {
-    return v->l == 1 && v->g == 1 && v->n >= 8 * CHUNK && v->k >= SHORT_CHANNEL &&
-           v->k <= CHUNK_ROW;
-}
-
-/* dx of rows r .. r + some - 1, and what they add to dw and db: the more rows, the more rarely
- * these are read and written. */
-static inline __attribute__((always_inline)) void chunk_rows(const rows *v, idx r, const int some,
-                                                             T *restrict dw, T *restrict db) {
-    const T *restrict x = row_of(v, v->x, r), *restrict dy = row_of(v, v->dy, r),
-                      *restrict w = v->w;
-    T *restrict dx = v->dx ? (T *)row_of(v, v->dx, r) : NULL;
-    T inverse[TOGETHER], common[TOGETHER], along[TOGETHER];
-    pair mean[TOGETHER];
-    for (int j = 0; j < some; ++j) {
-        mean[j] = split(v->mean[r + j]);
-        inverse[j] = (T)v->inverse[r + j];
-        if (!dx) continue;
-        sums s = row_sums(v, r + j, NULL);
-        slopes(v, r + j, s, &common[j], &along[j]);
-    }
-    for (idx i = 0; i < v->k; ++i) {
-        T slope = dw[i], shift = db[i];
-        for (int j = 0; j < some; ++j) {
-            T d = x[j * v->k + i] - mean[j].high - mean[j].low, g = dy[j * v->k + i];
-            slope += g * (d * inverse[j]);
-            shift += g;
-            if (dx) dx[j * v->k + i] = inverse[j] * (g * w[i] - common[j] - along[j] * d);
-        }
-        dw[i] = slope;
-        db[i] = shift;
-    }
+    return v->l == 1 && v->g == 1 && v->n >= 8 * CHUNK && v->k >= COLUMNS && v->k <= CHUNK_ROW;
 }
 
 static void chunk_task(void *ctx, idx task, int slot) {
     const backward *f = ctx;
     const rows *v = &f->v;
-    T *dw = f->chunks + task * 2 * v->k, *db = dw + v->k;
+    T *restrict dw = f->chunks + task * 2 * v->k, *restrict db = dw + v->k;
     memset(dw, 0, (size_t)(2 * v->k) * sizeof(T));
-    idx r = task * CHUNK, end = least(v->n, r + CHUNK);
-    for (; r + TOGETHER <= end; r += TOGETHER) chunk_rows(v, r, TOGETHER, dw, db);
-    for (; r < end; ++r) chunk_rows(v, r, 1, dw, db);
+    for (idx r = task * CHUNK; r < least(v->n, (task + 1) * CHUNK); ++r) {
+        if (v->dx) write_dx(v, r, row_sums(v, r, NULL));
+        const T *restrict x = row_of(v, v->x, r), *restrict dy = row_of(v, v->dy, r);
+        pair mean = split(v->mean[r]);
+        T inverse = (T)v->inverse[r];
+        for (idx i = 0; i < v->k; ++i) {
+            dw[i] += dy[i] * ((x[i] - mean.high - mean.low) * inverse);
+            db[i] += dy[i];
+        }
+    }
     (void)slot;
 }
 
