@@ -26,16 +26,6 @@ static inline double total(vec s) {
 #endif
 }
 
-/* 0, 1, 2 ... in a vector. */
-#if VB * 8 / FASTNN_BITS == 2
-#define COUNT ((ivec){0, 1})
-#elif VB * 8 / FASTNN_BITS == 4
-#define COUNT ((ivec){0, 1, 2, 3})
-#elif VB * 8 / FASTNN_BITS == 8
-#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7})
-#else
-#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
-#endif
 /* The last `rest` numbers before `end` at the end of a vector, zeros before them; `end` is at least
  * VL numbers behind the row's first. */
 static inline vec masked(vec v, idx rest) { return select(COUNT >= (I)(VL - rest), v, (vec){0}); }
