@@ -361,23 +361,21 @@ def _draw(
     data: datasets.Split,
 ) -> None:
     """The pictures."""
-    drawn, (left, right) = plot.figure(ncols=2, figsize=(11, 4.2))
-    losses = {c: found["GRU", c].history["loss"] for c in OPTIMISERS}
-    plot.compare(losses, ylabel="training loss", title="GRU", ax=left)
-    scores = {c: found["GRU", c].history["val_accuracy"] for c in OPTIMISERS}
-    plot.compare(scores, ylabel="accuracy, people held out", title="GRU", ax=right)
-    example.picture(drawn, "optimisers")
-    drawn, (left, right) = plot.figure(ncols=2, figsize=(11, 4.8))
-    for ax, figure, text in (
-        (left, "loss", "training loss"), (right, "val_accuracy", "accuracy, people held out"),
+    by_optimiser = {c: found["GRU", c].history for c in OPTIMISERS}
+    by_model = {name: found[name, "Adam"].history for name in chosen}
+    for name, histories, title in (
+        ("optimisers", by_optimiser, "GRU by optimiser"), ("models", by_model, "Models, by Adam"),
     ):  # fmt: skip
-        curves = {name: found[name, "Adam"].history[figure] for name in chosen}
-        plot.compare(curves, ylabel=text, title="Adam", ax=ax)
-    example.picture(drawn, "models")
-    history = best.history
-    example.picture(
-        history.plot(best=history.best("val_loss") + 1, title="For people not met"), "curves"
-    )
+        drawn, (left, right) = plot.figure(ncols=2, figsize=(12, 4.4))
+        losses = {run: history["loss"] for run, history in histories.items()}
+        plot.compare(losses, ylabel="training loss", title=title, ax=left)
+        shares = {run: history["val_accuracy"] for run, history in histories.items()}
+        plot.compare(shares, ylabel="accuracy of people held out", title=title, ax=right)
+        left.get_legend().remove()
+        example.picture(drawn, name)
+    curves = {k: v for k, v in best.history.items() if k.endswith(("loss", "accuracy"))}
+    epoch = best.history.best("val_loss") + 1
+    example.picture(plot.learning_curves(curves, best=epoch, title="For people not met"), "curves")
     drawn, axes = plot.figure(2, 2, figsize=(9, 9))
     tests = {f"{name}, {chosen[name]}": found[name, chosen[name]] for name in CELLS}
     for ax, (name, run) in zip(

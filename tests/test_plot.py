@@ -61,6 +61,14 @@ def test_they_draw_where_they_are_told():
     assert left.figure is right.figure and len(left.figure.axes) == 2
 
 
+def test_many_names_stand_beside_the_lines():
+    for count, outside in ((5, False), (6, True)):
+        axes = plot.compare({str(i): [1, i] for i in range(count)}, ylabel="loss")
+        axes.figure.draw_without_rendering()
+        left = axes.get_legend().get_window_extent().x0
+        assert (left >= axes.get_window_extent().x1) is outside
+
+
 def test_learning_curves():
     drawn = plot.learning_curves(HISTORY, labels={"loss": "nats"}, best=2, log=["loss"])
     loss, accuracy, rate = drawn.axes  # no epochs, no text, no single number

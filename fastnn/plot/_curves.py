@@ -159,7 +159,10 @@ def compare(
     if log:
         axis.set_yscale("log")
     whole_numbers(axis)
-    axis.legend(frameon=False)
+    if len(curves) > 5:  # more names than the lines leave room for
+        axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    else:
+        axis.legend(frameon=False)
     return axis
 
 
