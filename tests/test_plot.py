@@ -66,7 +66,7 @@ def test_many_names_stand_beside_the_lines():
         axes = plot.compare({str(i): [1, i] for i in range(count)}, ylabel="loss")
         axes.figure.draw_without_rendering()
         left = axes.get_legend().get_window_extent().x0
-        assert (left >= axes.get_window_extent().x1) is outside
+        assert (left >= axes.get_window_extent().x1) == outside
 
 
 def test_learning_curves():
