@@ -145,7 +145,7 @@ class Example:
         """Check the gradients of a model, see `fastnn.inspect.check_model`."""
         found = inspect.check_model(model, loss, x, y, **options)
         self.checked = True
-        name = "gradient check: worst error"
+        name = "gradient check: worst error beyond rounding"
         before = self.figures.get(name)
         worst = max(found.error, 0.0 if before is None else float(before.value))
         self.figure(name, worst, at_most=options.get("tolerance", 1e-5))

@@ -4,15 +4,16 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import _ext
+from fastnn import _ext, _files
 from fastnn.__main__ import COMMANDS, main
 from fastnn._cases import case, shape
-from fastnn._cli import bench, demo, files, measure, table, timing, workload
+from fastnn._cli import bench, demo, measure, table, timing, workload
 from fastnn.dispatch import Impl
 
 PICTURES = {"learning-curves.png", "filters.png", "confusion.png", "speedups.png"}
@@ -426,15 +427,15 @@ def test_files_are_replaced_whole_or_not_at_all(tmp_path):
     target.write_text("old")
 
     def fail():
-        with files.replacing(target) as temporary:
-            temporary.write_text("half")
+        with _files.replacing("test", target) as temporary:
+            Path(temporary).write_text("half")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert target.read_text() == "old"
-    with files.replacing(target) as temporary:
-        temporary.write_text("new")
+    with _files.replacing("test", target) as temporary:
+        Path(temporary).write_text("new")
     assert target.read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -12,8 +12,8 @@ from fastnn import _info
 from fastnn._cases import Case
 from fastnn._cli import table
 from fastnn._cli.extras import progress
-from fastnn._cli.files import replacing
 from fastnn._cli.measure import NAIVE_LIMIT, Row, measure
+from fastnn._files import write_text
 from fastnn.dispatch import BACKENDS, Op, every, use
 from fastnn.errors import OptionError
 from fastnn.ops import FAMILY
@@ -124,5 +124,7 @@ def write(rows: Iterable[Row], target: Path) -> None:
         "config": _info.config(),
         "rows": [{**row._asdict(), "speedup": row.speedup, "failed": row.failed} for row in rows],
     }
-    with replacing(target) as temporary:
-        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    try:
+        write_text("bench", target, json.dumps(document, indent=2) + "\n")
+    except OSError as error:
+        raise OptionError(f"{target} cannot be written: {error.strerror or error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -326,7 +327,7 @@ class LearningRate(Callback):
             self.schedule.load_state_dict(part)
 
 
-class _Log(Callback):
+class _Log(Callback, ABC):
     """Write a line per epoch, at once, so that a run can be watched and a crash loses nothing."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -356,8 +357,9 @@ class _Log(Callback):
         self._file.write(self._line(epoch, figures) + "\n")
         self._file.flush()
 
+    @abstractmethod
     def _line(self, epoch: int, figures: Mapping[str, float]) -> str:
-        raise NotImplementedError
+        """One epoch as text."""
 
 
 class CSVLog(_Log):
