@@ -5,23 +5,27 @@
  * a padded strip, one line per phase of the stride, so that a tap is the same shift for every
  * pixel; a panel is then a few overlapping vector copies per tap, is used at once for all filters
  * and never leaves the first cache level. The gradient of the image is the same product with
- * filters turned and roles swapped, one pass per phase of the stride. Taps are added in the order
- * c, r, s in blocks of at most KC: an output is one chain, whatever chunk or panel it is in. */
+ * filters turned and roles swapped; the phases of its stride share a strip. Taps are added in the
+ * order c, r, s in blocks of at most KC: an output is one chain, whatever chunk or panel it is in.
+ */
 #include "conv_taps.h"
-#include "gemm.h"
+#include "conv_window.h"
+#include "strip_tiles.h"
 
 enum { PANELS = 16 };     /* of a chunk, at most: their halo of rows is shared */
 enum { ASIDE = 1 << 16 }; /* elements of a chunk's results kept aside, at most */
 
-/* A convolution of x[N, groups*C, H, W] with filters w. Its results, at (p, q) of a grid P Q, are
- * the cells (p*up + row, q*across + col) of y[N, groups*F, OH, OW], where there are such. */
+/* A convolution of x[N, groups*C, H, W] with F filters for each phase of the window. */
 typedef struct {
     const T *x, *w, *bias;
     T *y;
-    idx N, groups, C, H, W, F, R, S;
-    idx sh, sw, dh, dw, top, left;
-    idx P, Q, OH, OW, up, across, row, col;
-    idx w_group, w_filter, w_channel, w_row, w_column; /* strides of the filters */
+    idx N, groups, C, H, W, F;
+    axis rows, columns;
+    int together;                     /* phases share tiles, not only the strip */
+    idx P, Q;                         /* pixels of a phase */
+    idx real;                         /* of Q, that are cells of y */
+    idx OH, OW;                       /* cells of y */
+    idx w_group, w_filter, w_channel; /* strides of the filters */
     idx workspace;
     int threads;
 } product;
@@ -46,18 +50,46 @@ typedef struct {
     int in_place;       /* taps are read from x itself: no strip */
     layout rows, columns;
     idx pitch, plane; /* of the strip */
-    idx f0, filters;  /* that are packed now, and their */
-    idx slab;         /* elements per group and block of taps */
-    idx *place;       /* of each tap in the strip */
-    idx *steps;       /* of each tap in a column that is blended */
-    T *packed;
+    idx f0, filters;  /* that are packed now */
+    idx blocks;       /* of taps */
+    share *shares;
+    idx count;
+    idx *steps; /* of each tap in a column that is blended */
+    T *biases;  /* of all phases, where they share tiles */
     char *slots;
     size_t slot_bytes, strip_bytes, panel_bytes, aside_bytes;
     idx aside_pitch;
 } plan;
 
-static inline idx taps(const product *c) { return c->C * c->R * c->S; }
+static inline idx phases(const product *c) { return c->rows.phases * c->columns.phases; }
 static inline idx grid(const product *c) { return c->P * c->Q; }
+
+/* Whether taps are read from x itself: no stride along rows, and every tap inside or none at all.
+ */
+static inline int reads_in_place(const product *c) {
+    const axis *rows = &c->rows, *columns = &c->columns;
+    if (!rows->count || !columns->count) return 1;
+    return columns->step == 1 && rows->before == 0 && columns->before == 0 &&
+           c->real - 1 + axis_span(columns) <= c->W &&
+           (c->P - 1) * rows->step + axis_span(rows) <= c->H && c->Q <= c->real;
+}
+
+/* Whether `used` results from pixel j on are a run of y. */
+static inline int runs_straight(const product *c, idx j, idx used) {
+    idx plane = c->OH * c->OW;
+    return c->rows.up == 1 && c->columns.up == 1 && c->Q == c->real &&
+           j / plane == (j + used - 1) / plane;
+}
+
+/* Rows of the product that a share has for `filters`. */
+static inline idx share_rows(const share *s, idx filters) { return s->phases * filters; }
+
+/* Taps [*t0, *t0 + depth) of a share are in a block, the same channels of every share. */
+static inline idx block_depth(const plan *it, const share *s, idx block, idx *t0) {
+    idx all = it->c->C * s->taps;
+    *t0 = part(all, it->blocks, block);
+    return part(all, it->blocks, block + 1) - *t0;
+}
 
 /* Pixels [*first, *last) of a chunk, counted over all images. */
 static inline void chunk_pixels(const plan *it, idx chunk, idx *first, idx *last) {
@@ -75,31 +107,38 @@ static inline void chunk_pixels(const plan *it, idx chunk, idx *first, idx *last
 
 /* -- filters --------------------------------------------------------------------------------- */
 
-static void pack_filters_task(void *ctx, idx task, int slot) {
-    const plan *it = ctx;
+/* A block of a group's taps, for all filters and phases of a share. */
+static void pack_share(const plan *it, const share *s, idx group, idx block) {
     const product *c = it->c;
-    idx all = taps(c), blocks = k_blocks(all), g = task / blocks, b = task % blocks;
-    idx t0 = part(all, blocks, b), depth = part(all, blocks, b + 1) - t0;
-    const T *w = c->w + g * c->w_group + it->f0 * c->w_filter;
-    T *to = it->packed + task * it->slab;
-    (void)slot;
-    if (c->w_column == 1 && c->w_row == c->S && c->w_channel == c->R * c->S) {
+    idx t0, depth = block_depth(it, s, block, &t0);
+    const T *w = c->w + group * c->w_group + it->f0 * c->w_filter;
+    T *to = s->packed + (group * it->blocks + block) * s->slab;
+    if (!c->rows.adjoint && phases(c) == 1) { /* filters as they are */
         pack_a(to, w + t0, it->filters, depth, c->w_filter, 1);
         return;
     }
-    for (idx p = 0, panels = row_panels(it->filters); p < panels; ++p) {
-        idx first = part(it->filters, panels, p), height = part(it->filters, panels, p + 1) - first;
-        idx s = t0 % c->S, r = t0 / c->S % c->R, channel = t0 / c->S / c->R;
-        const T *from = w + first * c->w_filter;
+    idx all = share_rows(s, it->filters), panels = row_panels(all);
+    for (idx p = 0; p < panels && s->taps; ++p) {
+        idx first = part(all, panels, p), height = part(all, panels, p + 1) - first;
+        const T *rows[MR];
+        const idx *at[MR];
+        for (idx i = 0; i < height; ++i) {
+            rows[i] = w + (first + i) % it->filters * c->w_filter;
+            at[i] = s->weights + (first + i) / it->filters * s->taps;
+        }
+        idx k = t0 % s->taps, shift = t0 / s->taps * c->w_channel;
         for (idx t = 0; t < depth; ++t, to += height) {
-            const T *tap = from + channel * c->w_channel + r * c->w_row + s * c->w_column;
-            for (idx i = 0; i < height; ++i) to[i] = tap[i * c->w_filter];
-            if (++s == c->S) {
-                s = 0;
-                if (++r == c->R) r = 0, ++channel;
-            }
+            for (idx i = 0; i < height; ++i) to[i] = rows[i][shift + at[i][k]];
+            if (++k == s->taps) k = 0, shift += c->w_channel;
         }
     }
+}
+
+static void pack_filters_task(void *ctx, idx task, int slot) {
+    const plan *it = ctx;
+    for (idx i = 0; i < it->count; ++i)
+        pack_share(it, it->shares + i, task / it->blocks, task % it->blocks);
+    (void)slot;
 }
 
 /* -- strip ----------------------------------------------------------------------------------- */
@@ -111,8 +150,9 @@ static void find_lines(const plan *it, line *lines, ivec *inside, idx q0) {
     ivec count = {0};
     for (int i = 0; i < (int)VL; ++i) count[i] = i;
     for (idx m = 0; m < it->columns.lines; ++m, ++lines) {
-        lines->shift = q0 * c->sw - c->left + (it->columns.shared ? m : m * c->dw);
-        steps_inside(lines->shift, c->sw, c->W, size, &lines->first, &lines->last);
+        lines->shift =
+            q0 * c->columns.step - c->columns.before + (it->columns.shared ? m : c->columns.at[m]);
+        steps_inside(lines->shift, c->columns.step, c->W, size, &lines->first, &lines->last);
         for (idx i = 0; i < size; i += VL, ++inside) {
             I first = (I)most(0, lines->first - i), last = (I)most(0, least(VL, lines->last - i));
             *inside = (count >= first) & (count < last);
@@ -148,18 +188,19 @@ static inline void copy_rows(const plan *it, T *to, const T *plane, idx h, idx r
     const product *c = it->c;
     const T *end = c->x + c->N * c->groups * c->C * c->H * c->W, *from = plane + h * c->W;
     idx size = it->columns.size, vectors = ceil_div(size, VL), count = it->columns.lines;
+    idx step = c->columns.step;
     for (idx last = h + rows; h < last; ++h, from += c->W, to += it->pitch) {
         if (h < 0 || h >= c->H) {
             for (idx i = 0; i < it->pitch; i += VL) store(to + i, (vec){0});
-        } else if (c->sw == 3 || c->sw > 4 || from + lines->shift < c->x ||
-                   end - (from + lines[count - 1].shift) < c->sw * (size + VL)) {
+        } else if (step == 3 || step > 4 || from + lines->shift < c->x ||
+                   end - (from + lines[count - 1].shift) < step * (size + VL)) {
             for (idx m = 0; m < count; ++m)
-                copy_cells(to + m * size, size, from + lines[m].shift, lines + m, c->sw);
-        } else if (c->sw == 1) {
+                copy_cells(to + m * size, size, from + lines[m].shift, lines + m, step);
+        } else if (step == 1) {
             for (idx m = 0; m < count; ++m)
                 copy_line(to + m * size, size, from + lines[m].shift, inside + m * vectors, 1,
                           ahead);
-        } else if (c->sw == 2) {
+        } else if (step == 2) {
             for (idx m = 0; m < count; ++m)
                 copy_line(to + m * size, size, from + lines[m].shift, inside + m * vectors, 2,
                           ahead);
@@ -182,19 +223,21 @@ static void fill_strip(const plan *it, T *strip, const line *lines, const ivec *
         /* Rows are too short for the hardware to see a stream: ask for those of the next block of
          * taps, which may be those of the next chunk. */
         idx ahead = (c1 - c0) * plane;
-        if (channel + c1 - c0 >= c->C) ahead += (b - a) * c->sh * c->W - c->C * plane;
+        if (channel + c1 - c0 >= c->C) ahead += (b - a) * c->rows.step * c->W - c->C * plane;
         T *to = strip;
         for (idx i = a, count; i < b && it->rows.shared; i += count) {
             idx p = i % c->P, rows;
             count = least(c->P - p, b - i);
-            rows = (count - 1) * c->sh + (c->R - 1) * c->dh + 1;
-            copy_rows(it, to, x + i / c->P * image, p * c->sh - c->top, rows, lines, inside, ahead);
+            rows = (count - 1) * c->rows.step + axis_span(&c->rows);
+            copy_rows(it, to, x + i / c->P * image, p * c->rows.step - c->rows.before, rows, lines,
+                      inside, ahead);
             to += rows * it->pitch;
         }
-        for (idx r = 0; r < c->R && !it->rows.shared; ++r)
+        for (idx m = 0; m < c->rows.count && !it->rows.shared; ++m)
             for (idx i = a; i < b; ++i)
-                copy_rows(it, strip + (r * it->rows.size + i - a) * it->pitch, x + i / c->P * image,
-                          i % c->P * c->sh - c->top + r * c->dh, 1, lines, inside, ahead);
+                copy_rows(it, strip + (m * it->rows.size + i - a) * it->pitch, x + i / c->P * image,
+                          i % c->P * c->rows.step - c->rows.before + c->rows.at[m], 1, lines,
+                          inside, ahead);
     }
 }
 
@@ -202,10 +245,11 @@ static void fill_strip(const plan *it, T *strip, const line *lines, const ivec *
  * that is read in place. */
 static inline idx row_place(const plan *it, idx a, idx i) {
     const product *c = it->c;
-    if (it->in_place) return (i / c->P * c->groups * c->C * c->H + i % c->P * c->sh) * c->W;
+    idx step = c->rows.step;
+    if (it->in_place) return (i / c->P * c->groups * c->C * c->H + i % c->P * step) * c->W;
     if (!it->rows.shared) return (i - a) * it->pitch;
-    idx more = (c->R - 1) * c->dh + 1 - c->sh; /* rows of an image above `sh` for each of pixels */
-    return ((i - a) * c->sh + (i / c->P - a / c->P) * more) * it->pitch;
+    idx more = axis_span(&c->rows) - step; /* rows of an image above `step` for each of pixels */
+    return ((i - a) * step + (i / c->P - a / c->P) * more) * it->pitch;
 }
 
 /* -- columns --------------------------------------------------------------------------------- */
@@ -268,263 +312,230 @@ static void pick(T *to, const T *from, const idx *place, idx depth, const column
                 to[j] = from[place[t] + of->from[i] + j];
 }
 
-/* -- tiles: those of gemm.h, but each vector of b has places of its own ----------------------- */
-
-typedef struct {
-    const T *from;
-    const idx *place; /* of each tap */
-} lane;
-
-/* What is added to comes from further away than taps: asked for now it is there after the loop. */
-#define FETCH(i)                                                                                   \
-    __builtin_prefetch(c + i * ldc, 1);                                                            \
-    __builtin_prefetch(c + i * ldc + VL, 1);
-
-typedef void strip_tile(idx k, const T *a, const lane *b, T *c, idx ldc, const epilogue *e);
-
-#define STRIP_TILE(m)                                                                              \
-    static void strip_##m(idx k, const T *restrict a, const lane *b, T *c, idx ldc,                \
-                          const epilogue *e) {                                                     \
-        const T *from0 = b[0].from, *from1 = b[1].from;                                            \
-        const idx *place0 = b[0].place, *place1 = b[1].place;                                      \
-        if (e->accumulate) {                                                                       \
-            ROWS_##m(FETCH)                                                                        \
-        }                                                                                          \
-        ROWS_##m(ZERO);                                                                            \
-        for (idx t = 0; t < k; ++t, a += m) {                                                      \
-            vec b0 = load(from0 + place0[t]), b1 = load(from1 + place1[t]);                        \
-            ROWS_##m(STEP);                                                                        \
-        }                                                                                          \
-        ROWS_##m(PUT);                                                                             \
-    }                                                                                              \
-    static void strip_narrow_##m(idx k, const T *restrict a, const lane *b, T *c, idx ldc,         \
-                                 const epilogue *e) {                                              \
-        const T *from0 = b[0].from;                                                                \
-        const idx *place0 = b[0].place;                                                            \
-        ROWS_##m(ZERO_NARROW);                                                                     \
-        for (idx t = 0; t < k; ++t, a += m) {                                                      \
-            vec b0 = load(from0 + place0[t]);                                                      \
-            ROWS_##m(STEP_NARROW);                                                                 \
-        }                                                                                          \
-        ROWS_##m(PUT_NARROW);                                                                      \
-    }
-
-/* Few filters: four vectors of pixels, all read in place, keep the FMA units as busy. */
-#define ZERO_WIDE(i) vec x##i = {0}, y##i = {0}, z##i = {0}, u##i = {0};
-#define STEP_X(i) x##i += a[i] * v;
-#define STEP_Y(i) y##i += a[i] * v;
-#define STEP_Z(i) z##i += a[i] * v;
-#define STEP_U(i) u##i += a[i] * v;
-#define PUT_WIDE(i)                                                                                \
-    finish(c + i * ldc, x##i, e, i, 0);                                                            \
-    finish(c + i * ldc + VL, y##i, e, i, VL);                                                      \
-    finish(c + i * ldc + 2 * VL, z##i, e, i, 2 * VL);                                              \
-    finish(c + i * ldc + 3 * VL, u##i, e, i, 3 * VL);
-#define WIDE_TILE(m)                                                                               \
-    static void wide_##m(idx k, const T *restrict a, const lane *b, T *c, idx ldc,                 \
-                         const epilogue *e) {                                                      \
-        const T *from0 = b[0].from, *from1 = b[1].from, *from2 = b[2].from, *from3 = b[3].from;    \
-        const idx *place = b[0].place;                                                             \
-        ROWS_##m(ZERO_WIDE);                                                                       \
-        for (idx t = 0; t < k; ++t, a += m) {                                                      \
-            idx p = place[t];                                                                      \
-            vec v = load(from0 + p);                                                               \
-            ROWS_##m(STEP_X);                                                                      \
-            v = load(from1 + p);                                                                   \
-            ROWS_##m(STEP_Y);                                                                      \
-            v = load(from2 + p);                                                                   \
-            ROWS_##m(STEP_Z);                                                                      \
-            v = load(from3 + p);                                                                   \
-            ROWS_##m(STEP_U);                                                                      \
-        }                                                                                          \
-        ROWS_##m(PUT_WIDE);                                                                        \
-    }
-
-enum { WIDE = MR / 2 }; /* as many accumulators in 4 vectors as MR rows have in 2 */
-
-STRIP_TILE(1)
-STRIP_TILE(2)
-STRIP_TILE(3)
-STRIP_TILE(4)
-WIDE_TILE(1)
-WIDE_TILE(2)
-#if MR > 4
-STRIP_TILE(5)
-STRIP_TILE(6)
-WIDE_TILE(3)
-#endif
-#if MR > 6
-STRIP_TILE(7)
-STRIP_TILE(8)
-WIDE_TILE(4)
-#endif
-#if MR > 8
-STRIP_TILE(9)
-STRIP_TILE(10)
-STRIP_TILE(11)
-STRIP_TILE(12)
-WIDE_TILE(5)
-WIDE_TILE(6)
-#endif
-
-#undef BOTH
-#define BOTH(m) {strip_narrow_##m, strip_##m, 0}
-#define ALL(m) {strip_narrow_##m, strip_##m, wide_##m}
-static strip_tile *const strip_tiles[MR + 1][3] = {
-    {0, 0, 0}, ALL(1),  ALL(2),
-#if MR == 4
-    BOTH(3),   BOTH(4),
-#elif MR == 6
-    ALL(3),    BOTH(4), BOTH(5), BOTH(6),
-#elif MR == 8
-    ALL(3),    ALL(4), BOTH(5), BOTH(6), BOTH(7), BOTH(8),
-#else
-    ALL(3),    ALL(4), ALL(5), ALL(6), BOTH(7), BOTH(8), BOTH(9), BOTH(10), BOTH(11), BOTH(12),
-#endif
-};
-
 /* -- results --------------------------------------------------------------------------------- */
 
-/* `count` results to every `across`th cell of a row, of which `room` are left. */
-static inline void put_run(T *to, const T *from, idx count, idx across, idx room) {
+/* to[0 .. n) = from; n >= VL: the last vector reaches back. */
+static inline void copy_run(T *to, const T *from, idx n) {
     idx i = 0;
-    count = least(count, ceil_div(room, across));
-    if (across == 1)
-        for (; i + VL <= count; i += VL) store(to + i, load(from + i));
-    if (across == 2) {
-        ivec even = {0};
-        for (int j = 0; j < (int)VL; j += 2) even[j] = -1;
-        for (; 2 * (i + VL) <= least(2 * count, room); i += VL) {
-            vec v = load(from + i);
-            T *cell = to + 2 * i;
-            store(cell, select(even, SHUFFLE(v, v, ZIP_LOW), load(cell)));
-            store(cell + VL, select(even, SHUFFLE(v, v, ZIP_HIGH), load(cell + VL)));
-        }
-    }
-    for (; i < count; ++i) to[i * across] = from[i];
+    for (; i + VL <= n; i += VL) store(to + i, load(from + i));
+    if (n >= VL && i < n) store(to + n - VL, load(from + n - VL));
+    if (n < VL)
+        for (; i < n; ++i) to[i] = from[i];
 }
 
-/* The results aside[filter][pitch] of pixels [first, last). */
+/* VL cells of each of `count` = 2 or 4 phases, interleaved. */
+static inline void interleave_phases(T *to, const T *from, idx gap, idx count) {
+    if (count == 2) {
+        interleave(to, load(from), load(from + gap));
+        return;
+    }
+    vec a = load(from), b = load(from + gap), c = load(from + 2 * gap), d = load(from + 3 * gap);
+    interleave(to, SHUFFLE(a, c, ZIP_LOW), SHUFFLE(b, d, ZIP_LOW));
+    interleave(to + 2 * VL, SHUFFLE(a, c, ZIP_HIGH), SHUFFLE(b, d, ZIP_HIGH));
+}
+
+/* `n` results of each phase of a row, `gap` apart, to its cells, of which `room` are left. */
+static inline void put_run(const axis *v, T *to, const T *from, idx gap, idx n, idx room) {
+    if (v->up == 1) {
+        copy_run(to, from, n);
+        return;
+    }
+    idx i = 0, count = v->phases;
+    if (count == v->up && (count == 2 || count == 4)) {
+        T last[4 * (VB / sizeof(T))] __attribute__((aligned(VB)));
+        for (; (i + VL) * count <= least(n * count, room); i += VL)
+            interleave_phases(to + i * count, from + i, gap, count);
+        if (i < n) {
+            interleave_phases(last, from + i, gap, count);
+            copy_run(to + i * count, last, least(n * count, room) - i * count);
+        }
+        return;
+    }
+    for (; i < n; ++i)
+        for (idx b = 0; b < least(count, room - i * v->up); ++b)
+            to[i * v->up + b] = from[b * gap + i];
+}
+
+/* The results aside[phase][filter][pitch] of pixels [first, last). */
 static void put_aside(const product *c, T *y, const T *aside, idx pitch, idx filters, idx first,
                       idx last) {
     idx plane = c->OH * c->OW, image = c->groups * c->F * plane;
-    if (c->up == 1 && c->across == 1) { /* images are runs of pixels */
+    if (c->rows.up == 1 && c->columns.up == 1 && c->Q == c->real) { /* images are runs of pixels */
         for (idx j = first; j < last;) {
             idx run = least(plane - j % plane, last - j);
             T *to = y + j / plane * image + j % plane;
             for (idx f = 0; f < filters; ++f)
-                put_run(to + f * plane, aside + f * pitch + (j - first), run, 1, run);
+                copy_run(to + f * plane, aside + f * pitch + (j - first), run);
             j += run;
         }
         return;
     }
-    for (idx j = first; j < last;) {
-        idx i = j / c->Q, q = j % c->Q, run = least(c->Q - q, last - j);
-        idx h = i % c->P * c->up + c->row, column = q * c->across + c->col;
-        T *to = y + i / c->P * image + h * c->OW + column;
-        for (idx f = 0; f < filters; ++f)
-            put_run(to + f * plane, aside + f * pitch + (j - first), run, c->across,
-                    c->OW - column);
-        j += run;
+    idx gap = filters * pitch;
+    for (idx j = first, run; j < last; j += run) {
+        idx i = j / c->Q, q = j % c->Q, n = c->real - q;
+        run = least(c->Q - q, last - j);
+        idx h = i % c->P * c->rows.up + c->rows.first, w = q * c->columns.up + c->columns.first;
+        T *to = y + i / c->P * image + h * c->OW + w;
+        const T *from = aside + (j - first);
+        for (idx a = 0; a < least(c->rows.phases, c->OH - h) && n > 0; ++a)
+            for (idx f = 0; f < filters; ++f)
+                put_run(&c->columns, to + f * plane + a * c->OW,
+                        from + a * c->columns.phases * gap + f * pitch, gap, least(run, n),
+                        c->OW - w);
     }
 }
 
 /* -- a task: some filters of a group at a chunk of pixels ------------------------------------ */
 
+typedef struct {
+    idx group, own0, own, r0, r1; /* filters and, of each share, panels of rows */
+    idx first, last;              /* pixels */
+    T *strip, *panel, *aside, *y;
+    ivec *inside;
+    line *lines;
+    const T *bias;
+    column columns[2 * PANELS + 2];
+} work;
+
+/* Where the vectors [v, v + count) of the chunk see the taps of a block of a share: in the strip or
+ * in x itself, or blended. */
+static void find_lanes(const plan *it, work *now, const share *s, const T *from, idx t0, idx depth,
+                       idx v, idx count, lane *lanes) {
+    const product *c = it->c;
+    const T *end = c->x + c->N * c->groups * c->C * c->H * c->W;
+    for (idx i = 0; i < count; ++i) {
+        const column *of = now->columns + v + i;
+        const idx *place = s->place + t0;
+        lanes[i] = (lane){from + of->from[0], place};
+        if ((of->count == 1 && !it->in_place) || !depth) continue;
+        T *to = now->panel + i * depth * VL;
+        lanes[i] = (lane){to, it->steps};
+        if (it->in_place && end - from < of->from[of->count - 1] + place[depth - 1] + VL)
+            pick(to, from, place, depth, of, least(VL, now->last - now->first - (v + i) * VL));
+        else
+            blend(to, from, place, depth, of);
+    }
+}
+
+/* Vectors from v on that a tile of a share takes: four where rows are few and none crosses a row of
+ * pixels. */
+static idx vectors_at_once(const plan *it, const work *now, const share *s, idx v) {
+    idx rows = share_rows(s, it->filters), count = ceil_div(now->last - now->first, VL) - v;
+    if (rows > WIDE || it->in_place || count < 4) return 2;
+    for (idx i = 0; i < 4; ++i)
+        if (now->columns[v + i].count > 1) return 2;
+    return 4;
+}
+
+/* Whether the results of vectors [v, v + count) go straight to y. */
+static inline int goes_straight(const plan *it, const work *now, idx v, idx count) {
+    idx j = now->first + v * VL, width = count * VL;
+    return now->last - j >= width && runs_straight(it->c, j, width);
+}
+
+/* Vectors [v, v + 4) of the chunk, a block of a share's taps. */
+static void multiply_share(const plan *it, work *now, const share *s, const T *from, idx block,
+                           idx v) {
+    const product *c = it->c;
+    idx rows = share_rows(s, it->filters), panels = row_panels(rows), plane = c->OH * c->OW;
+    idx t0, depth = block_depth(it, s, block, &t0);
+    const T *a = s->packed + (now->group * it->blocks + block) * s->slab;
+    idx r0 = it->parts == 1 ? 0 : now->r0, r1 = it->parts == 1 ? panels : now->r1;
+    idx step = vectors_at_once(it, now, s, v);
+    for (idx end = least(v + 4, ceil_div(now->last - now->first, VL)); v < end; v += step) {
+        idx vectors = least(step, end - v), pitch = it->aside_pitch;
+        T *to = now->aside + v * VL;
+        lane lanes[4];
+        find_lanes(it, now, s, from, t0, depth, v, vectors, lanes);
+        if (goes_straight(it, now, v, vectors)) {
+            idx j = now->first + v * VL;
+            to = now->y + j / plane * c->groups * c->F * plane + j % plane;
+            pitch = plane;
+        }
+        for (idx r = r0; r < r1; ++r) {
+            idx f = part(rows, panels, r), height = part(rows, panels, r + 1) - f;
+            epilogue e = {.accumulate = !s->fresh || block > 0};
+            if (now->bias && s->fresh && block + 1 == it->blocks) e.row_bias = now->bias + f;
+            strip_tiles[height][vectors / 2](depth, a + f * depth, lanes,
+                                             to + (s->first * now->own + f - now->own0) * pitch,
+                                             pitch, &e);
+        }
+    }
+}
+
+/* What of vectors [v, v + count) did not go straight to y. */
+static void put_vectors(const plan *it, const work *now, idx v, idx count) {
+    idx step = it->count > 1 ? 4 : vectors_at_once(it, now, it->shares, v);
+    for (idx end = v + count; v < end; v += step) {
+        idx j = now->first + v * VL, vectors = least(step, end - v);
+        if (!goes_straight(it, now, v, vectors))
+            put_aside(it->c, now->y, now->aside + v * VL, it->aside_pitch, now->own, j,
+                      least(j + vectors * VL, now->last));
+    }
+}
+
 static void multiply_task(void *ctx, idx task, int slot) {
     const plan *it = ctx;
     const product *c = it->c;
-    idx fp = task % it->parts, g = task / it->parts % c->groups,
-        chunk = task / it->parts / c->groups;
-    idx rows = row_panels(it->filters), r0 = part(rows, it->parts, fp),
-        r1 = part(rows, it->parts, fp + 1);
-    idx own0 = part(it->filters, rows, r0), own = part(it->filters, rows, r1) - own0;
-    idx first, last;
-    chunk_pixels(it, chunk, &first, &last);
-    idx panels = ceil_div(last - first, NR), all = taps(c), blocks = k_blocks(all);
-    idx plane = c->OH * c->OW, whole = c->up == 1 && c->across == 1 ? grid(c) : 0;
-    T *strip = (T *)(it->slots + (size_t)slot * it->slot_bytes);
-    T *panel = (T *)((char *)strip + it->strip_bytes);
-    T *aside = (T *)((char *)panel + it->panel_bytes);
-    ivec *inside = (ivec *)((char *)aside + it->aside_bytes);
-    line *lines = (line *)(inside + it->columns.lines * ceil_div(it->columns.size, VL));
-    T *y = c->y + (g * c->F + it->f0 + own0) * plane;
-    const T *bias = c->bias ? c->bias + g * c->F + it->f0 + own0 : NULL;
-    const T *end = c->x + c->N * c->groups * c->C * c->H * c->W;
-    column columns[2 * PANELS];
-    for (idx j = 0; first + j * VL < last; ++j)
-        find_pieces(it, columns + j, first, first + j * VL, least(first + j * VL + VL, last));
-    find_lines(it, lines, inside, it->pieces > 1 ? first % c->Q : 0);
-    for (idx b = 0; b < blocks && !fastnn_stopped(); ++b) {
-        idx t0 = part(all, blocks, b), depth = part(all, blocks, b + 1) - t0;
-        idx c0 = t0 / (c->R * c->S), c1 = (t0 + depth - 1) / (c->R * c->S) + 1;
-        const T *from = c->x + g * c->C * c->H * c->W,
-                *a = it->packed + (g * blocks + b) * it->slab;
-        const idx *place = it->place + t0;
+    idx part_of = task % it->parts, chunk = task / it->parts / c->groups;
+    idx panels = row_panels(it->filters), all = phases(c);
+    work now = {.group = task / it->parts % c->groups,
+                .r0 = part(panels, it->parts, part_of),
+                .r1 = part(panels, it->parts, part_of + 1)};
+    now.own0 = part(it->filters, panels, now.r0);
+    now.own = part(it->filters, panels, now.r1) - now.own0;
+    chunk_pixels(it, chunk, &now.first, &now.last);
+    now.strip = (T *)(it->slots + (size_t)slot * it->slot_bytes);
+    now.panel = (T *)((char *)now.strip + it->strip_bytes);
+    now.aside = (T *)((char *)now.panel + it->panel_bytes);
+    now.inside = (ivec *)((char *)now.aside + it->aside_bytes);
+    now.lines = (line *)(now.inside + it->columns.lines * ceil_div(it->columns.size, VL));
+    now.y = c->y + (now.group * c->F + it->f0 + now.own0) * c->OH * c->OW;
+    if (c->bias)
+        now.bias =
+            it->biases ? it->biases + now.group * all * c->F : c->bias + now.group * c->F + it->f0;
+    idx vectors = ceil_div(now.last - now.first, VL);
+    for (idx v = 0; v < vectors; ++v)
+        find_pieces(it, now.columns + v, now.first, now.first + v * VL,
+                    least(now.first + v * VL + VL, now.last));
+    find_lines(it, now.lines, now.inside, it->pieces > 1 ? now.first % c->Q : 0);
+    for (idx b = 0; b < it->blocks && !fastnn_stopped(); ++b) {
+        const T *from = c->x + now.group * c->C * c->H * c->W;
         if (!it->in_place) {
-            fill_strip(it, strip, lines, inside, g, c0, c1, first, last);
-            from = strip - c0 * it->plane;
+            idx c0 = c->C * b / it->blocks, c1 = ceil_div(c->C * (b + 1), it->blocks);
+            fill_strip(it, now.strip, now.lines, now.inside, now.group, c0, c1, now.first,
+                       now.last);
+            from = now.strip - c0 * it->plane;
         }
-        for (idx j = 0, step; j < panels; j += step) {
-            idx j0 = first + j * NR, left = last - j0, vectors = least(ceil_div(left, VL), 4);
-            lane lanes[4];
-            int in_strip = 1;
-            /* Four vectors of pixels at a time where filters are few and none crosses a row. */
-            if (vectors < 4 || rows > 1 || it->filters > WIDE) vectors = least(vectors, 2);
-            if (vectors == 4)
-                for (int v = 0; v < 4; ++v) in_strip &= columns[2 * j + v].count == 1;
-            if (it->in_place || !in_strip) vectors = least(vectors, 2);
-            for (int v = 0; v < vectors; ++v) {
-                const column *of = columns + 2 * j + v;
-                lanes[v] = (lane){from + of->from[0], place};
-                if (of->count == 1 && !it->in_place) continue;
-                T *to = panel + v * depth * VL;
-                lanes[v] = (lane){to, it->steps};
-                if (it->in_place && end - from < of->from[of->count - 1] + place[depth - 1] + VL)
-                    pick(to, from, place, depth, of, least(VL, left - v * VL));
-                else
-                    blend(to, from, place, depth, of);
-            }
-            step = vectors == 4 ? 2 : 1;
-            idx width = vectors * VL, used = least(width, left);
-            /* Straight to y where the tile is full and in one image. */
-            T *to = aside + j * NR;
-            idx pitch = it->aside_pitch;
-            int direct = whole && used == width && j0 / whole == (j0 + used - 1) / whole;
-            if (direct) {
-                to = y + j0 / whole * c->groups * c->F * plane + j0 % whole;
-                pitch = plane;
-            }
-            for (idx r = r0; r < r1; ++r) {
-                idx f = part(it->filters, rows, r), height = part(it->filters, rows, r + 1) - f;
-                epilogue e = {.accumulate = b > 0};
-                if (bias && b + 1 == blocks) e.row_bias = bias + f - own0;
-                strip_tiles[height][vectors / 2](depth, a + f * depth, lanes,
-                                                 to + (f - own0) * pitch, pitch, &e);
-            }
-            if (!direct && b + 1 == blocks) put_aside(c, y, to, pitch, own, j0, j0 + used);
+        for (idx v = 0; v < vectors; v += 4) {
+            for (idx i = 0; i < it->count; ++i)
+                multiply_share(it, &now, it->shares + i, from, b, v);
+            if (b + 1 == it->blocks) put_vectors(it, &now, v, least(4, vectors - v));
         }
     }
 }
 
 /* -- plans ----------------------------------------------------------------------------------- */
 
-/* The strip's layout along an axis of `steps` results of a chunk. */
-static layout lay_out(idx steps, idx stride, idx count, idx dilation) {
-    idx reach = (steps - 1) * stride + (count - 1) * dilation + 1;
-    if (reach > steps * count) return (layout){0, count, steps};
-    return (layout){1, least(stride, reach), ceil_div(reach, stride)};
+/* The strip's layout along an axis of `steps` pixels of a chunk. */
+static layout lay_out(const axis *v, idx steps) {
+    idx reach = (steps - 1) * v->step + axis_span(v);
+    if (reach > steps * v->count) return (layout){0, v->count, steps};
+    return (layout){1, least(v->step, reach), ceil_div(reach, v->step)};
 }
 
-static inline idx tap_place(const layout *l, idx tap, idx stride, idx dilation) {
-    if (!l->shared) return tap * l->size;
-    return tap * dilation % stride * l->size + tap * dilation / stride;
+static inline idx line_place(const layout *l, const axis *v, idx position) {
+    if (!l->shared) return position * l->size;
+    return v->at[position] % v->step * l->size + v->at[position] / v->step;
 }
 
 static void cut_chunks(plan *it) {
     const product *c = it->c;
-    idx most_panels = most(1, least(PANELS, ASIDE / (it->filters * NR)));
-    idx wanted = 4 * c->threads, all;
+    idx panels = row_panels(it->filters), rows = phases(c) * it->filters;
+    /* Filters are cut so that what is read of them serves some panels of pixels. */
+    it->parts = c->together ? 1 : least(panels, ceil_div(rows * 4 * NR, ASIDE));
+    idx most_panels = most(1, least(PANELS, ASIDE / (ceil_div(rows, it->parts) * NR)));
+    idx wanted = ceil_div(4 * c->threads, c->groups), all;
     it->pieces = c->Q > most_panels * NR ? ceil_div(ceil_div(c->Q, NR), most_panels) : 1;
     if (it->pieces > 1) {
         it->chunks = c->N * c->P * it->pieces;
@@ -532,94 +543,158 @@ static void cut_chunks(plan *it) {
     } else {
         all = ceil_div(c->N * grid(c), NR);
         it->chunks = round_up(ceil_div(all, most_panels), c->threads);
-        if (it->chunks * c->groups < wanted) it->chunks = ceil_div(wanted, c->groups);
+        if (it->chunks * it->parts < wanted) it->chunks = ceil_div(wanted, it->parts);
         it->chunks = least(it->chunks, all);
         it->panels = ceil_div(all, it->chunks);
     }
-    it->parts = 1;
-    if (c->threads > 1 && it->chunks * c->groups < wanted)
-        it->parts = least(row_panels(it->filters), ceil_div(wanted, it->chunks * c->groups));
+    if (c->threads > 1 && it->chunks * it->parts < wanted && !c->together)
+        it->parts = least(panels, ceil_div(wanted, it->chunks));
 }
 
 /* Everything about the strip; its elements for a block of taps. */
 static idx plan_strip(plan *it) {
     const product *c = it->c;
-    it->in_place = c->sw == 1 && c->top == 0 && c->left == 0 &&
-                   c->Q - 1 + (c->S - 1) * c->dw < c->W &&
-                   (c->P - 1) * c->sh + (c->R - 1) * c->dh < c->H;
-    idx pixels = it->panels * NR, images = 1, rows = 1, columns = c->Q;
+    const axis *rows = &c->rows, *columns = &c->columns;
+    it->in_place = reads_in_place(c);
+    idx pixels = it->panels * NR, images = 1, lines = 1, steps = c->Q;
     if (it->pieces > 1) {
-        columns = least(pixels, c->Q);
+        steps = least(pixels, c->Q);
     } else {
-        rows = least((pixels - 1 + c->Q - 1) / c->Q + 1, c->N * c->P);
-        images = least((rows - 1 + c->P - 1) / c->P + 1, c->N);
+        lines = least((pixels - 1 + c->Q - 1) / c->Q + 1, c->N * c->P);
+        images = least((lines - 1 + c->P - 1) / c->P + 1, c->N);
     }
-    it->columns = lay_out(columns, c->sw, c->S, c->dw);
-    it->rows = lay_out(least(rows, c->P), c->sh, c->R, c->dh);
+    it->columns = lay_out(columns, steps);
+    it->rows = lay_out(rows, least(lines, c->P));
     it->pitch = it->columns.lines * it->columns.size;
-    idx strip_rows = c->R * rows;
+    idx strip_rows = rows->count * lines;
     if (it->rows.shared)
-        strip_rows = rows * c->sh + images * most(0, (c->R - 1) * c->dh + 1 - c->sh);
+        strip_rows = lines * rows->step + images * most(0, axis_span(rows) - rows->step);
     else
-        it->rows.size = rows;
+        it->rows.size = lines;
     it->plane = strip_rows * it->pitch;
     /* Channels a multiple of 2 KiB apart would meet in a few sets of the first cache level. */
     if (it->plane * (idx)sizeof(T) % 2048 == 0) it->plane += VL;
-    idx all = taps(c), depth = ceil_div(all, k_blocks(all));
-    idx channels = least(c->C, (depth - 1) / (c->R * c->S) + 2);
+    idx channels = least(c->C, ceil_div(c->C, it->blocks) + 1);
     return it->in_place ? 0 : channels * it->plane + 4 * VL;
 }
 
-static void plan_places(plan *it) {
+static void plan_places(plan *it, idx *to) {
     const product *c = it->c;
-    idx *to = it->place;
+    const axis *rows = &c->rows, *columns = &c->columns;
     for (idx t = 0; t < KC; ++t) it->steps[t] = t * VL;
-    for (idx channel = 0; channel < c->C; ++channel)
-        for (idx r = 0; r < c->R; ++r)
-            for (idx s = 0; s < c->S; ++s) {
+    for (idx i = 0; i < it->count; ++i) {
+        share *s = it->shares + i;
+        s->place = to;
+        for (idx channel = 0; channel < c->C; ++channel)
+            for (idx t = 0; t < s->taps; ++t) {
+                idx m = s->cell[t] / columns->count, n = s->cell[t] % columns->count;
                 if (it->in_place)
-                    *to++ = (channel * c->H + r * c->dh) * c->W + s * c->dw;
+                    *to++ = (channel * c->H + rows->at[m]) * c->W + columns->at[n];
                 else
-                    *to++ = channel * it->plane + tap_place(&it->columns, s, c->sw, c->dw) +
-                            (it->rows.shared ? r * c->dh : r * it->rows.size) * it->pitch;
+                    *to++ = channel * it->plane + line_place(&it->columns, columns, n) +
+                            (it->rows.shared ? rows->at[m] : m * it->rows.size) * it->pitch;
             }
+    }
 }
 
-static int multiply_all(const product *c) {
-    idx all = taps(c), blocks = k_blocks(all), depth = ceil_div(all, blocks);
+/* What a plan packs: sizes for `filters` at once. Returns elements of all. */
+static idx plan_packed(plan *it, idx filters) {
+    idx all = 0;
+    for (idx i = 0; i < it->count; ++i) {
+        share *s = it->shares + i;
+        s->slab = packed_rows(share_rows(s, filters), ceil_div(it->c->C * s->taps, it->blocks));
+        all += it->c->groups * it->blocks * s->slab;
+    }
+    return all;
+}
+
+/* Cycles of a tap for two vectors of pixels on AVX-512: FMA units, or loads, of which one that
+ * crosses a line of the cache takes 2.5. */
+static inline double tile_cycles(idx rows) {
+    double loads = rows <= WIDE ? 5.5 + (double)rows / 4 : 5.5 + (double)rows / 2;
+    return loads > (double)rows ? loads : (double)rows;
+}
+
+/* Pixels of a row to count: rather some in vain than vectors that cross rows, if rows of the
+ * product are few: to blend such a vector takes 7 cycles a tap. */
+static idx counted_pixels(const product *c) {
+    idx rows = c->F * (c->together ? phases(c) : 1), padded = round_up(c->real, VL);
+    if (padded == c->real || rows > 2 * MR || reads_in_place(c)) return c->real;
+    idx aligned = least(VL, c->real & -c->real);
+    double Q = (double)c->real, crossing = (double)(VL - aligned) / Q;
+    double plain = most(rows, 3 + rows / 2) + 14 * (crossing < 1 ? crossing : 1);
+    return tile_cycles(rows) * (double)padded / Q < plain ? padded : c->real;
+}
+
+static int multiply_planned(product *c, share *shares, idx *positions, idx *places) {
+    plan it = {.c = c, .shares = shares};
+    c->together = c->together && phases_meet(&c->rows, &c->columns);
+    it.count = find_shares(&c->rows, &c->columns, c->together, shares, positions);
+    c->Q = counted_pixels(c);
+    idx widest = 0, per_filter = 0;
+    double products = 0;
+    for (idx i = 0; i < it.count; ++i) widest = most(widest, shares[i].taps);
+    it.blocks = most(1, k_blocks(c->C * widest));
+    for (idx i = 0; i < it.count; ++i) {
+        per_filter += shares[i].phases * c->C * shares[i].taps;
+        products += (double)(c->groups * shares[i].phases * c->C * shares[i].taps);
+    }
+    idx depth = ceil_div(c->C * widest, it.blocks);
     /* Filters are packed at once unless that breaks the workspace, then in blocks. */
-    idx limit = c->workspace / 2 / (idx)sizeof(T) / (c->groups * blocks * depth);
-    idx block = least(c->F, most(1, limit));
-    plan it = {.c = c, .filters = block, .slab = packed_rows(block, depth)};
+    idx limit = c->workspace / 2 / (idx)sizeof(T) / (c->groups * most(1, per_filter));
+    idx block = c->together ? c->F : least(c->F, most(1, limit));
+    it.filters = block;
     cut_chunks(&it);
+    idx own = least(block, ceil_div(row_panels(block), it.parts) * MR);
     it.strip_bytes = line_bytes(plan_strip(&it));
     it.panel_bytes = line_bytes(depth * NR + VL);
     it.aside_pitch = it.panels * NR + VL;
-    it.aside_bytes = line_bytes(it.aside_pitch * block);
+    it.aside_bytes = line_bytes(it.aside_pitch * phases(c) * own);
     it.slot_bytes = it.strip_bytes + it.panel_bytes + it.aside_bytes +
                     line_bytes(it.columns.lines *
                                (round_up(it.columns.size, VL) + (idx)(sizeof(line) / sizeof(T))));
-    size_t packed_bytes = line_bytes(c->groups * blocks * it.slab);
-    size_t shift_bytes = ((size_t)(all + KC) * sizeof(idx) + 63) / 64 * 64;
-    char *memory = fastnn_scratch(packed_bytes + shift_bytes + (size_t)c->threads * it.slot_bytes);
+    size_t packed_bytes = line_bytes(plan_packed(&it, block));
+    size_t bias_bytes = c->together && c->bias ? line_bytes(c->groups * phases(c) * c->F) : 0;
+    char *memory = fastnn_scratch(packed_bytes + bias_bytes + (size_t)c->threads * it.slot_bytes);
     if (!memory) return FASTNN_NOMEM;
-    it.packed = (T *)memory;
-    it.steps = (idx *)(memory + packed_bytes);
-    it.place = it.steps + KC;
-    it.slots = memory + packed_bytes + shift_bytes;
-    plan_places(&it);
+    T *packed = (T *)memory;
+    for (idx i = 0; i < it.count; ++i) {
+        shares[i].packed = packed;
+        packed += c->groups * it.blocks * shares[i].slab;
+    }
+    if (bias_bytes) it.biases = (T *)(memory + packed_bytes);
+    for (idx i = 0; bias_bytes && i < c->groups * phases(c) * c->F; ++i)
+        it.biases[i] = c->bias[i / (phases(c) * c->F) * c->F + i % c->F];
+    it.slots = memory + packed_bytes + bias_bytes;
+    it.steps = places;
+    plan_places(&it, places + KC);
     int status = FASTNN_OK;
     for (; it.f0 < c->F && status == FASTNN_OK; it.f0 += block) {
         it.filters = least(block, c->F - it.f0);
         it.parts = least(it.parts, row_panels(it.filters));
-        double weights = (double)c->groups * (double)it.filters * (double)all;
-        status = fastnn_parallel_for(c->groups * blocks, pack_filters_task, &it, c->threads,
+        double weights = products * (double)it.filters;
+        status = fastnn_parallel_for(c->groups * it.blocks, pack_filters_task, &it, c->threads,
                                      weights / 2);
         if (status == FASTNN_OK)
             status = fastnn_parallel_for(it.chunks * c->groups * it.parts, multiply_task, &it,
                                          c->threads, weights * (double)c->N * (double)grid(c) / 64);
     }
     fastnn_scratch_release(memory);
+    return status;
+}
+
+static int multiply_all(product *c) {
+    idx taps = axis_positions(&c->rows) * axis_positions(&c->columns);
+    idx room = axis_room(&c->rows) + axis_room(&c->columns) + 2 * taps + c->C * taps + KC;
+    share *shares = fastnn_scratch(MOST_SHARES * sizeof(share) + (size_t)room * sizeof(idx));
+    if (!shares) return FASTNN_NOMEM;
+    idx *memory = (idx *)(shares + MOST_SHARES);
+    find_positions(&c->rows, memory);
+    memory += axis_room(&c->rows);
+    find_positions(&c->columns, memory);
+    memory += axis_room(&c->columns);
+    int status = multiply_planned(c, shares, memory, memory + 2 * taps);
+    fastnn_scratch_release(shares);
     return status;
 }
 
@@ -639,6 +714,13 @@ static int gathering_is_better(const conv *v) {
     return pixels >= 32 && v->C / v->groups * window <= 48 && F > 64;
 }
 
+/* Rows of results in one tile, for few filters leave it empty. */
+static idx rows_at_once(idx filters, const axis *v, idx size) {
+    if (v->taps < 2 || v->stride > 1 || v->dilation > 1 || 2 * filters > WIDE) return 1;
+    idx rows = least(least(4, WIDE / filters), v->taps);
+    return size >= 4 * rows ? rows : 1;
+}
+
 int FN(conv_direct_forward)(const conv *v) {
     if (gathering_is_better(v)) return FN(conv_im2col_forward)(v);
     idx C = v->C / v->groups, F = v->K / v->groups, window = v->R * v->S;
@@ -653,60 +735,22 @@ int FN(conv_direct_forward)(const conv *v) {
         .H = v->H,
         .W = v->W,
         .F = F,
-        .R = v->R,
-        .S = v->S,
-        .sh = v->sh,
-        .sw = v->sw,
-        .dh = v->dh,
-        .dw = v->dw_step,
-        .top = v->top,
-        .left = v->left,
-        .P = v->P,
-        .Q = v->Q,
+        .rows = {.taps = v->R, .stride = v->sh, .dilation = v->dh, .pad = v->top},
+        .columns = {.taps = v->S, .stride = v->sw, .dilation = v->dw_step, .pad = v->left},
         .OH = v->P,
         .OW = v->Q,
-        .up = 1,
-        .across = 1,
+        .real = v->Q,
         .w_group = F * C * window,
         .w_filter = C * window,
         .w_channel = window,
-        .w_row = v->S,
-        .w_column = 1,
         .workspace = v->workspace,
         .threads = v->threads,
     };
+    c.rows.up = c.rows.phases = rows_at_once(F, &c.rows, v->P);
+    c.columns.up = c.columns.phases = 1;
+    c.together = c.rows.phases > 1;
+    c.P = ceil_div(v->P, c.rows.up);
     return multiply_all(&c);
-}
-
-/* Of the cells i*stride + phase: which taps reach them, the last of those first. Tap last - m*step
- * sees result i + m*dilation - before. */
-typedef struct {
-    idx last, count, step, dilation, before;
-} phase_taps;
-
-static phase_taps taps_of_phase(idx phase, idx taps, idx stride, idx dilation, idx pad) {
-    phase_taps found = {.count = 0, .step = 1, .dilation = 1};
-    idx second = -1;
-    for (idx t = taps - 1; t >= 0; --t) {
-        if ((phase + pad - t * dilation) % stride) continue;
-        if (!found.count++)
-            found.last = t, found.before = (t * dilation - phase - pad) / stride;
-        else if (second < 0)
-            second = t;
-    }
-    if (second >= 0) {
-        found.step = found.last - second;
-        found.dilation = found.step * dilation / stride;
-    }
-    return found;
-}
-
-/* Cells that no tap reaches. */
-static void fill_phase(const product *c) {
-    for (idx n = 0; n < c->N * c->groups * c->F; ++n)
-        for (idx h = c->row; h < c->OH; h += c->up)
-            for (idx w = c->col; w < c->OW; w += c->across)
-                c->y[(n * c->OH + h) * c->OW + w] = c->bias ? c->bias[n % (c->groups * c->F)] : 0;
 }
 
 /* Whether im2col's product, w^T dy and the sums of its rows, is less work. It computes only what dy
@@ -724,52 +768,44 @@ static int columns_are_better(const conv *v) {
 int FN(conv_direct_backward_data)(const conv *v) {
     if (columns_are_better(v)) return FN(conv_im2col_backward_data)(v);
     idx C = v->K / v->groups, F = v->C / v->groups, window = v->R * v->S;
-    for (idx a = 0; a < least(v->sh, v->H); ++a) {
-        phase_taps rows = taps_of_phase(a, v->R, v->sh, v->dh, v->top);
-        for (idx b = 0; b < least(v->sw, v->W); ++b) {
-            phase_taps columns = taps_of_phase(b, v->S, v->sw, v->dw_step, v->left);
-            product c = {
-                .x = v->dy,
-                .bias = v->b,
-                .y = v->dx,
-                .N = v->N,
-                .groups = v->groups,
-                .C = C,
-                .H = v->P,
-                .W = v->Q,
-                .F = F,
-                .R = rows.count,
-                .S = columns.count,
-                .sh = 1,
-                .sw = 1,
-                .dh = rows.dilation,
-                .dw = columns.dilation,
-                .top = rows.before,
-                .left = columns.before,
-                .P = ceil_div(v->H - a, v->sh),
-                .Q = ceil_div(v->W - b, v->sw),
-                .OH = v->H,
-                .OW = v->W,
-                .up = v->sh,
-                .across = v->sw,
-                .row = a,
-                .col = b,
-                .w_group = C * F * window,
-                .w_filter = window,
-                .w_channel = F * window,
-                .w_row = -rows.step * v->S,
-                .w_column = -columns.step,
-                .workspace = v->workspace,
-                .threads = v->threads,
-            };
-            if (!rows.count || !columns.count) {
-                fill_phase(&c);
-                continue;
-            }
-            c.w = (const T *)v->w + rows.last * v->S + columns.last;
+    product c = {
+        .x = v->dy,
+        .w = v->w,
+        .bias = v->b,
+        .y = v->dx,
+        .N = v->N,
+        .groups = v->groups,
+        .C = C,
+        .H = v->P,
+        .W = v->Q,
+        .F = F,
+        .rows = {v->R, v->sh, v->dh, v->top, .adjoint = 1, .up = v->sh},
+        .columns = {v->S, v->sw, v->dw_step, v->left, .adjoint = 1, .up = v->sw},
+        .OH = v->H,
+        .OW = v->W,
+        .w_group = C * F * window,
+        .w_filter = window,
+        .w_channel = F * window,
+        .workspace = v->workspace,
+        .threads = v->threads,
+    };
+    /* Phases of the stride share a strip, unless they are too many; then one at a time. */
+    idx all = v->sh * v->sw;
+    int one = all > MOST_PHASES;
+    if (all == 1) c.rows.up = rows_at_once(F, &c.rows, v->H);
+    c.rows.phases = one ? 1 : c.rows.up;
+    c.columns.phases = one ? 1 : c.columns.up;
+    c.together = 2 * F <= WIDE && phases(&c) > 1 && phases(&c) <= 16;
+    product whole = c;
+    for (idx a = 0; a < least(c.rows.up, v->H); a += whole.rows.phases)
+        for (idx b = 0; b < least(c.columns.up, v->W); b += whole.columns.phases) {
+            c = whole;
+            c.rows.first = a;
+            c.columns.first = b;
+            c.P = ceil_div(v->H - a, c.rows.up);
+            c.real = ceil_div(v->W - b, c.columns.up);
             int status = multiply_all(&c);
             if (status != FASTNN_OK) return status;
         }
-    }
     return FASTNN_OK;
 }
