@@ -54,8 +54,10 @@ typedef struct {
     idx blocks;       /* of taps */
     share *shares;
     idx count;
-    idx *steps; /* of each tap in a column that is blended */
-    T *biases;  /* of all phases, where they share tiles */
+    idx *steps;  /* of each tap in a column that is blended */
+    idx *cells;  /* of all positions in the strip, */
+    int blended; /* if columns are blended once for all shares */
+    T *biases;   /* of all phases, where they share tiles */
     char *slots;
     size_t slot_bytes, strip_bytes, panel_bytes, aside_bytes;
     idx aside_pitch;
@@ -120,15 +122,14 @@ static void pack_share(const plan *it, const share *s, idx group, idx block) {
     idx all = share_rows(s, it->filters), panels = row_panels(all);
     for (idx p = 0; p < panels && s->taps; ++p) {
         idx first = part(all, panels, p), height = part(all, panels, p + 1) - first;
-        const T *rows[MR];
-        const idx *at[MR];
-        for (idx i = 0; i < height; ++i) {
-            rows[i] = w + (first + i) % it->filters * c->w_filter;
-            at[i] = s->weights + (first + i) / it->filters * s->taps;
-        }
         idx k = t0 % s->taps, shift = t0 / s->taps * c->w_channel;
         for (idx t = 0; t < depth; ++t, to += height) {
-            for (idx i = 0; i < height; ++i) to[i] = rows[i][shift + at[i][k]];
+            for (idx i = 0, run; i < height; i += run) { /* the filters of a phase at a time */
+                idx phase = (first + i) / it->filters, f = (first + i) % it->filters;
+                const T *from = w + f * c->w_filter + shift + s->weights[phase * s->taps + k];
+                run = least(height - i, it->filters - f);
+                for (idx m = 0; m < run; ++m) to[i + m] = from[m * c->w_filter];
+            }
             if (++k == s->taps) k = 0, shift += c->w_channel;
         }
     }
@@ -314,13 +315,21 @@ static void pick(T *to, const T *from, const idx *place, idx depth, const column
 
 /* -- results --------------------------------------------------------------------------------- */
 
-/* to[0 .. n) = from; n >= VL: the last vector reaches back. */
+/* to[0 .. n) = from, where a call of memcpy would take longer: two copies that overlap. */
 static inline void copy_run(T *to, const T *from, idx n) {
-    idx i = 0;
-    for (; i + VL <= n; i += VL) store(to + i, load(from + i));
-    if (n >= VL && i < n) store(to + n - VL, load(from + n - VL));
-    if (n < VL)
-        for (; i < n; ++i) to[i] = from[i];
+    enum { SIZE = VB / sizeof(T) };
+    if (n >= SIZE) {
+        for (idx i = 0; i + SIZE < n; i += SIZE) store(to + i, load(from + i));
+        store(to + n - SIZE, load(from + n - SIZE));
+    } else if (n >= SIZE / 2) {
+        memcpy(to, from, VB / 2);
+        memcpy(to + n - SIZE / 2, from + n - SIZE / 2, VB / 2);
+    } else if (n >= SIZE / 4) {
+        memcpy(to, from, VB / 4);
+        memcpy(to + n - SIZE / 4, from + n - SIZE / 4, VB / 4);
+    } else {
+        for (idx i = 0; i < n; ++i) to[i] = from[i];
+    }
 }
 
 /* VL cells of each of `count` = 2 or 4 phases, interleaved. */
@@ -347,7 +356,9 @@ static inline void put_run(const axis *v, T *to, const T *from, idx gap, idx n, 
             interleave_phases(to + i * count, from + i, gap, count);
         if (i < n) {
             interleave_phases(last, from + i, gap, count);
-            copy_run(to + i * count, last, least(n * count, room) - i * count);
+            idx cells = least(n * count, room) - i * count, j = 0;
+            for (; j + VL <= cells; j += VL) store(to + i * count + j, load(last + j));
+            copy_run(to + i * count + j, last + j, cells - j); /* within what one store wrote */
         }
         return;
     }
@@ -397,23 +408,59 @@ typedef struct {
     column columns[2 * PANELS + 2];
 } work;
 
-/* Where the vectors [v, v + count) of the chunk see the taps of a block of a share: in the strip or
- * in x itself, or blended. */
-static void find_lanes(const plan *it, work *now, const share *s, const T *from, idx t0, idx depth,
-                       idx v, idx count, lane *lanes) {
+/* A block of taps: where x or its strip begins, and its channels. */
+typedef struct {
+    const T *from;
+    idx number, c0, c1;
+} block;
+
+/* Vector v of the chunk at taps that lie at place[depth]. */
+static void blend_column(const plan *it, const work *now, const T *from, const idx *place,
+                         idx depth, idx v, T *to) {
     const product *c = it->c;
     const T *end = c->x + c->N * c->groups * c->C * c->H * c->W;
+    const column *of = now->columns + v;
+    if (!depth) return;
+    if (it->in_place && end - from < of->from[of->count - 1] + place[depth - 1] + VL)
+        pick(to, from, place, depth, of, least(VL, now->last - now->first - v * VL));
+    else
+        blend(to, from, place, depth, of);
+}
+
+static inline int needs_blending(const plan *it, const work *now, idx v) {
+    return now->columns[v].count > 1 || it->in_place;
+}
+
+static inline idx positions(const plan *it) { return it->c->rows.count * it->c->columns.count; }
+
+/* The panel of vector v of the chunk, where columns are blended for all shares. */
+static inline T *common_panel(const plan *it, const work *now, const block *b, idx v) {
+    return now->panel + v % 4 * (b->c1 - b->c0) * positions(it) * VL;
+}
+
+static void blend_for_all(const plan *it, const work *now, const block *b, idx v, idx count) {
+    idx all = positions(it);
+    for (idx end = v + count; v < end; ++v)
+        if (needs_blending(it, now, v))
+            blend_column(it, now, b->from, it->cells + b->c0 * all, (b->c1 - b->c0) * all, v,
+                         common_panel(it, now, b, v));
+}
+
+/* Where the vectors [v, v + count) of the chunk see the taps of a share from t0 on: in the strip or
+ * in x itself, or blended. */
+static void find_lanes(const plan *it, const work *now, const share *s, const block *b, idx t0,
+                       idx depth, idx v, idx count, lane *lanes) {
     for (idx i = 0; i < count; ++i) {
-        const column *of = now->columns + v + i;
-        const idx *place = s->place + t0;
-        lanes[i] = (lane){from + of->from[0], place};
-        if ((of->count == 1 && !it->in_place) || !depth) continue;
         T *to = now->panel + i * depth * VL;
-        lanes[i] = (lane){to, it->steps};
-        if (it->in_place && end - from < of->from[of->count - 1] + place[depth - 1] + VL)
-            pick(to, from, place, depth, of, least(VL, now->last - now->first - (v + i) * VL));
-        else
-            blend(to, from, place, depth, of);
+        if (!needs_blending(it, now, v + i)) {
+            lanes[i] = (lane){b->from + now->columns[v + i].from[0], s->place + t0};
+        } else if (it->blended) {
+            const T *panel = common_panel(it, now, b, v + i);
+            lanes[i] = (lane){panel - b->c0 * positions(it) * VL, s->blended + t0};
+        } else {
+            blend_column(it, now, b->from, s->place + t0, depth, v + i, to);
+            lanes[i] = (lane){to, it->steps};
+        }
     }
 }
 
@@ -434,19 +481,18 @@ static inline int goes_straight(const plan *it, const work *now, idx v, idx coun
 }
 
 /* Vectors [v, v + 4) of the chunk, a block of a share's taps. */
-static void multiply_share(const plan *it, work *now, const share *s, const T *from, idx block,
-                           idx v) {
+static void multiply_share(const plan *it, const work *now, const share *s, const block *b, idx v) {
     const product *c = it->c;
     idx rows = share_rows(s, it->filters), panels = row_panels(rows), plane = c->OH * c->OW;
-    idx t0, depth = block_depth(it, s, block, &t0);
-    const T *a = s->packed + (now->group * it->blocks + block) * s->slab;
+    idx t0, depth = block_depth(it, s, b->number, &t0);
+    const T *a = s->packed + (now->group * it->blocks + b->number) * s->slab;
     idx r0 = it->parts == 1 ? 0 : now->r0, r1 = it->parts == 1 ? panels : now->r1;
     idx step = vectors_at_once(it, now, s, v);
     for (idx end = least(v + 4, ceil_div(now->last - now->first, VL)); v < end; v += step) {
         idx vectors = least(step, end - v), pitch = it->aside_pitch;
         T *to = now->aside + v * VL;
         lane lanes[4];
-        find_lanes(it, now, s, from, t0, depth, v, vectors, lanes);
+        find_lanes(it, now, s, b, t0, depth, v, vectors, lanes);
         if (goes_straight(it, now, v, vectors)) {
             idx j = now->first + v * VL;
             to = now->y + j / plane * c->groups * c->F * plane + j % plane;
@@ -454,8 +500,8 @@ static void multiply_share(const plan *it, work *now, const share *s, const T *f
         }
         for (idx r = r0; r < r1; ++r) {
             idx f = part(rows, panels, r), height = part(rows, panels, r + 1) - f;
-            epilogue e = {.accumulate = !s->fresh || block > 0};
-            if (now->bias && s->fresh && block + 1 == it->blocks) e.row_bias = now->bias + f;
+            epilogue e = {.accumulate = !s->fresh || b->number > 0};
+            if (now->bias && s->fresh && b->number + 1 == it->blocks) e.row_bias = now->bias + f;
             strip_tiles[height][vectors / 2](depth, a + f * depth, lanes,
                                              to + (s->first * now->own + f - now->own0) * pitch,
                                              pitch, &e);
@@ -499,18 +545,19 @@ static void multiply_task(void *ctx, idx task, int slot) {
         find_pieces(it, now.columns + v, now.first, now.first + v * VL,
                     least(now.first + v * VL + VL, now.last));
     find_lines(it, now.lines, now.inside, it->pieces > 1 ? now.first % c->Q : 0);
-    for (idx b = 0; b < it->blocks && !fastnn_stopped(); ++b) {
-        const T *from = c->x + now.group * c->C * c->H * c->W;
+    for (idx i = 0; i < it->blocks && !fastnn_stopped(); ++i) {
+        block b = {c->x + now.group * c->C * c->H * c->W, i, c->C * i / it->blocks,
+                   ceil_div(c->C * (i + 1), it->blocks)};
         if (!it->in_place) {
-            idx c0 = c->C * b / it->blocks, c1 = ceil_div(c->C * (b + 1), it->blocks);
-            fill_strip(it, now.strip, now.lines, now.inside, now.group, c0, c1, now.first,
+            fill_strip(it, now.strip, now.lines, now.inside, now.group, b.c0, b.c1, now.first,
                        now.last);
-            from = now.strip - c0 * it->plane;
+            b.from = now.strip - b.c0 * it->plane;
         }
         for (idx v = 0; v < vectors; v += 4) {
-            for (idx i = 0; i < it->count; ++i)
-                multiply_share(it, &now, it->shares + i, from, b, v);
-            if (b + 1 == it->blocks) put_vectors(it, &now, v, least(4, vectors - v));
+            idx count = least(4, vectors - v);
+            if (it->blended) blend_for_all(it, &now, &b, v, count);
+            for (idx k = 0; k < it->count; ++k) multiply_share(it, &now, it->shares + k, &b, v);
+            if (i + 1 == it->blocks) put_vectors(it, &now, v, count);
         }
     }
 }
@@ -578,23 +625,30 @@ static idx plan_strip(plan *it) {
     return it->in_place ? 0 : channels * it->plane + 4 * VL;
 }
 
-static void plan_places(plan *it, idx *to) {
+static inline idx strip_place(const plan *it, idx channel, idx cell) {
     const product *c = it->c;
     const axis *rows = &c->rows, *columns = &c->columns;
+    idx m = cell / columns->count, n = cell % columns->count;
+    if (it->in_place) return (channel * c->H + rows->at[m]) * c->W + columns->at[n];
+    return channel * it->plane + line_place(&it->columns, columns, n) +
+           (it->rows.shared ? rows->at[m] : m * it->rows.size) * it->pitch;
+}
+
+static void plan_places(plan *it, idx *to) {
+    idx C = it->c->C, all = positions(it);
     for (idx t = 0; t < KC; ++t) it->steps[t] = t * VL;
     for (idx i = 0; i < it->count; ++i) {
         share *s = it->shares + i;
         s->place = to;
-        for (idx channel = 0; channel < c->C; ++channel)
-            for (idx t = 0; t < s->taps; ++t) {
-                idx m = s->cell[t] / columns->count, n = s->cell[t] % columns->count;
-                if (it->in_place)
-                    *to++ = (channel * c->H + rows->at[m]) * c->W + columns->at[n];
-                else
-                    *to++ = channel * it->plane + line_place(&it->columns, columns, n) +
-                            (it->rows.shared ? rows->at[m] : m * it->rows.size) * it->pitch;
-            }
+        for (idx channel = 0; channel < C; ++channel)
+            for (idx t = 0; t < s->taps; ++t) *to++ = strip_place(it, channel, s->cell[t]);
+        s->blended = to;
+        for (idx channel = 0; channel < C && it->blended; ++channel)
+            for (idx t = 0; t < s->taps; ++t) *to++ = (channel * all + s->cell[t]) * VL;
     }
+    it->cells = to;
+    for (idx channel = 0; channel < C && it->blended; ++channel)
+        for (idx cell = 0; cell < all; ++cell) *to++ = strip_place(it, channel, cell);
 }
 
 /* What a plan packs: sizes for `filters` at once. Returns elements of all. */
@@ -626,10 +680,10 @@ static idx counted_pixels(const product *c) {
     return tile_cycles(rows) * (double)padded / Q < plain ? padded : c->real;
 }
 
-static int multiply_planned(product *c, share *shares, idx *positions, idx *places) {
+static int multiply_planned(product *c, share *shares, idx *of_shares, idx *places) {
     plan it = {.c = c, .shares = shares};
     c->together = c->together && phases_meet(&c->rows, &c->columns);
-    it.count = find_shares(&c->rows, &c->columns, c->together, shares, positions);
+    it.count = find_shares(&c->rows, &c->columns, c->together, shares, of_shares);
     c->Q = counted_pixels(c);
     idx widest = 0, per_filter = 0;
     double products = 0;
@@ -644,10 +698,12 @@ static int multiply_planned(product *c, share *shares, idx *positions, idx *plac
     idx limit = c->workspace / 2 / (idx)sizeof(T) / (c->groups * most(1, per_filter));
     idx block = c->together ? c->F : least(c->F, most(1, limit));
     it.filters = block;
+    idx channels = least(c->C, ceil_div(c->C, it.blocks) + 1) * positions(&it);
+    it.blended = it.count > 1 && channels <= 2 * KC;
     cut_chunks(&it);
     idx own = least(block, ceil_div(row_panels(block), it.parts) * MR);
     it.strip_bytes = line_bytes(plan_strip(&it));
-    it.panel_bytes = line_bytes(depth * NR + VL);
+    it.panel_bytes = line_bytes(it.blended ? channels * 2 * NR : depth * NR + VL);
     it.aside_pitch = it.panels * NR + VL;
     it.aside_bytes = line_bytes(it.aside_pitch * phases(c) * own);
     it.slot_bytes = it.strip_bytes + it.panel_bytes + it.aside_bytes +
@@ -685,7 +741,8 @@ static int multiply_planned(product *c, share *shares, idx *positions, idx *plac
 
 static int multiply_all(product *c) {
     idx taps = axis_positions(&c->rows) * axis_positions(&c->columns);
-    idx room = axis_room(&c->rows) + axis_room(&c->columns) + 2 * taps + c->C * taps + KC;
+    idx room = axis_room(&c->rows) + axis_room(&c->columns) + 2 * taps + KC;
+    room += c->C * taps * (phases(c) > 1 ? 3 : 1); /* places in the strip, and blended */
     share *shares = fastnn_scratch(MOST_SHARES * sizeof(share) + (size_t)room * sizeof(idx));
     if (!shares) return FASTNN_NOMEM;
     idx *memory = (idx *)(shares + MOST_SHARES);
@@ -754,15 +811,16 @@ int FN(conv_direct_forward)(const conv *v) {
 }
 
 /* Whether im2col's product, w^T dy and the sums of its rows, is less work. It computes only what dy
- * holds and keeps its tile full with one channel, but adds up C R S rows. Cycles for a vector of
- * pixels, per group, measured on Zen 5; neither N nor threads count, for the order of sums differs.
- */
+ * holds and crosses no row, but adds up C R S rows. Cycles for a vector of pixels, per group,
+ * measured on Zen 5; neither N nor threads count, for the order of sums differs. */
 static int columns_are_better(const conv *v) {
     double K = (double)(v->K / v->groups), C = (double)(v->C / v->groups);
-    double window = (double)(v->R * v->S), used = window / (double)(v->sh * v->sw);
-    double tap = C > 3 ? C / 2 : 1.5;
-    double direct = (double)(v->H * v->W) * K * (3 + used * tap);
-    return (double)(v->P * v->Q) * (window * C * (K / 2 + 4) + K) < direct;
+    double window = (double)(v->R * v->S), stride = (double)(v->sh * v->sw);
+    double tap = C > 5 ? C / 2 : C > 3 ? 3 : 0.6 + 0.45 * C;
+    if (ceil_div(v->W, v->sw) % VL) tap += 3.5;
+    double direct = (double)(v->H * v->W) * (K / stride * (12 + window * tap) + 16 * C);
+    double sum = stride > 1 ? 36 : 24;
+    return (double)(v->P * v->Q) * (window * C * (K / 2 + sum) + K) < direct;
 }
 
 int FN(conv_direct_backward_data)(const conv *v) {

@@ -77,7 +77,8 @@ typedef struct {
     idx taps;     /* positions, per channel */
     idx *cell;    /* [taps]: positions of the rows' axis and of the columns' */
     idx *weights; /* [phases][taps]: r*S + s of the filter */
-    idx *place;   /* [channels * taps] in the strip */
+    idx *place;   /* [channels * taps] in the strip, */
+    idx *blended; /* and in a panel of all positions */
     idx slab;     /* packed elements of a group's block of taps, */
     T *packed;    /* of all groups and blocks */
 } share;
