@@ -405,7 +405,7 @@ typedef struct {
     ivec *inside;
     line *lines;
     const T *bias;
-    column columns[2 * PANELS + 2];
+    column *columns;
 } work;
 
 /* A block of taps: where x or its strip begins, and its channels. */
@@ -525,7 +525,9 @@ static void multiply_task(void *ctx, idx task, int slot) {
     const product *c = it->c;
     idx part_of = task % it->parts, chunk = task / it->parts / c->groups;
     idx panels = row_panels(it->filters), all = phases(c);
-    work now = {.group = task / it->parts % c->groups,
+    column columns[2 * PANELS + 2]; /* not in `now`, for that is set to 0 */
+    work now = {.columns = columns,
+                .group = task / it->parts % c->groups,
                 .r0 = part(panels, it->parts, part_of),
                 .r1 = part(panels, it->parts, part_of + 1)};
     now.own0 = part(it->filters, panels, now.r0);
