@@ -25,16 +25,18 @@ static void long_forward(const T *x, T *y, idx rows, idx c, int log_) {
     for (idx r = 0; r < rows; ++r) finish_row(x + r * c, y + r * c, c, top[r], end[r], log_);
 }
 
-static void long_backward(const T *y, const T *dy, T *dx, idx rows, idx c, int log_) {
+INLINE vec slope(vec y, vec dy, vec sum, int log_) {
+    return log_ ? dy - vexp_fall(y) * sum : y * (dy - sum);
+}
+
+INLINE void long_backward(const T *y, const T *dy, T *dx, idx rows, idx c, int log_) {
     T sum[FLAT];
     for (idx r = 0; r < rows; ++r) sum[r] = (T)row_dot(dy + r * c, log_ ? NULL : y + r * c, c);
     for (idx r = 0; r < rows; ++r, y += c, dy += c, dx += c) {
-        vec s = splat(sum[r]);
-        for (idx i = 0; i < c; i += VL) {
-            idx at = least(i, c - VL); /* the last vector overlaps the one before it */
-            vec v = load(y + at), d = load(dy + at);
-            store(dx + at, log_ ? d - vexp_fall(v) * s : v * (d - s));
-        }
+        vec s = splat(sum[r]), last = slope(load(y + c - VL), load(dy + c - VL), s, log_);
+        for (idx i = 0; i + VL <= c; i += VL)
+            store(dx + i, slope(load(y + i), load(dy + i), s, log_));
+        store(dx + c - VL, last);
     }
 }
 
@@ -61,7 +63,7 @@ static void short_backward(const T *y, const T *dy, T *dx, idx rows, idx c, int 
         spread(sums + r, c, (T)row_dot(dy + r, log_ ? NULL : y + r, c));
     for (idx i = 0; i < size; i += VL) {
         vec v = get(y + i, size - i, 0), d = get(dy + i, size - i, 0), s = load(sums + i);
-        put(dx + i, size - i, log_ ? d - vexp_fall(v) * s : v * (d - s));
+        put(dx + i, size - i, slope(v, d, s, log_));
     }
 }
 
@@ -106,7 +108,7 @@ INLINE void columns_backward(const T *y, const T *dy, T *dx, idx c, idx inner, i
     vec sum = load(last);
     for (idx i = 0; i < c; ++i) {
         vec v = get(y + i * inner, size, 0), d = get(dy + i * inner, size, 0);
-        put(dx + i * inner, size, log_ ? d - vexp_fall(v) * sum : v * (d - sum));
+        put(dx + i * inner, size, slope(v, d, sum, log_));
     }
 }
 
@@ -135,8 +137,12 @@ static void row_block(const softmax *v, idx row, idx rows) {
     T *y = (T *)v->y + row * v->c;
     if (v->c < SHORT)
         dy ? short_backward(x, dy, y, rows, v->c, v->log) : short_forward(x, y, rows, v->c, v->log);
+    else if (!dy)
+        long_forward(x, y, rows, v->c, v->log);
+    else if (v->log)
+        long_backward(x, dy, y, rows, v->c, 1);
     else
-        dy ? long_backward(x, dy, y, rows, v->c, v->log) : long_forward(x, y, rows, v->c, v->log);
+        long_backward(x, dy, y, rows, v->c, 0);
 }
 
 static void task_of(void *ctx, idx task, int slot) {
