@@ -72,7 +72,7 @@ size_t fastnn_scratch_most(void);
 /* Which loss of an element x and its target, see ops/pointwise_loss/spec.py. */
 enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG };
 
-/* Functions of one element: name, and picoseconds per element, for choosing between one thread and
+/* Functions of one element: name, and picoseconds per float32 element, for choosing between one thread and
  * many. The second list has no derivatives: it is the door to vmath.h for tests. */
 #define FASTNN_ACTIVATIONS(F)                                                                      \
     F(relu, 250)                                                                                   \
