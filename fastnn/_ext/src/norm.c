@@ -1,13 +1,14 @@
 /* Batch normalisation of x[n,c,l]: by rows in the order of memory, or if rows are single numbers by
  * blocks of columns.
  *
- * Statistics are two-pass with totals in float64, a channel at a time, in an order that follows
- * from the shape; a channel that fits the second cache level is read for them once. */
+ * Statistics have totals in float64, a channel at a time, in an order that follows from the shape.
+ */
 #include "sums.h"
 
 #include <math.h>
 
 enum { COLUMNS = 128 };
+enum { FAR = 4 };      /* variances from the mean: some 5 times the rounding errors */
 enum { TASK = 16384 }; /* numbers of a task that goes over rows in the order of memory */
 
 typedef fastnn_norm_args norm;
@@ -43,15 +44,21 @@ static inline const T *row_of(const norm *v, const void *x, idx n, idx c) {
     return (const T *)x + (n * v->c + c) * v->l;
 }
 
+/* About the first row's mean, in one pass. If that is far from the channel's mean, the variance
+ * has lost digits to the square of the distance, and a second pass finds them. */
 static void channel_statistics(void *ctx, idx c, int slot) {
     const norm *v = ((const rows *)ctx)->v;
-    double sum = 0;
-    for (idx n = 0; n < v->n; ++n) sum += row_sum(row_of(v, v->x, n, c), v->l);
-    v->mean[c] = sum / count(v);
-    moments rest = {0, 0}; /* about a mean that is good to T, so they correct it */
-    for (idx n = 0; n < v->n; ++n)
-        row_moments(row_of(v, v->x, n, c), v->l, split(v->mean[c]), &rest);
-    v->var[c] = corrected(&rest, count(v), &v->mean[c]);
+    double mean = row_sum(row_of(v, v->x, 0, c), v->l) / (double)v->l, var = 0;
+    for (int pass = 0; pass < 2; ++pass) {
+        moments rest = {0, 0};
+        double about = mean;
+        for (idx n = 0; n < v->n; ++n)
+            row_moments(row_of(v, v->x, n, c), v->l, split(about), &rest);
+        var = corrected(&rest, count(v), &mean);
+        if ((mean - about) * (mean - about) <= FAR * var) break;
+    }
+    v->mean[c] = mean;
+    v->var[c] = var;
     (void)slot;
 }
 
@@ -75,8 +82,9 @@ static void sums_of_rows(void *ctx, idx task, int slot) {
     idx step = rows_per_task(v), c = task * step % v->c;
     for (idx r = task * step; r < least(v->n * v->c, (task + 1) * step); ++r) {
         const T *x = (const T *)v->x + r * v->l, *dy = (const T *)v->dy + r * v->l;
-        f->first[r] = row_sum(dy, v->l);
-        f->second[r] = row_product_sum(dy, x, v->l, split(v->mean[c]));
+        product_sums s = row_product_sums(dy, x, v->l, split(v->mean[c]));
+        f->first[r] = s.plain;
+        f->second[r] = s.product;
         if (++c == v->c) c = 0;
     }
     (void)slot;

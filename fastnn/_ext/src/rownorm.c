@@ -154,12 +154,12 @@ static inline sums row_sums(const rows *v, idx r, double *parts) {
         return all;
     }
     for (idx c = 0; c < v->k; ++c, x += v->l, dy += v->l) {
-        double slope = row_sum(dy, v->l), along = row_product_sum(dy, x, v->l, mean);
-        all.slope += (double)w[c] * slope;
-        all.along += (double)w[c] * along;
+        product_sums s = row_product_sums(dy, x, v->l, mean);
+        all.slope += (double)w[c] * s.plain;
+        all.along += (double)w[c] * s.product;
         if (parts) {
-            *parts++ = slope;
-            *parts++ = along * v->inverse[r];
+            *parts++ = s.plain;
+            *parts++ = s.product * v->inverse[r];
         }
     }
     return all;
