@@ -25,6 +25,9 @@ static inline const T *channels_of(const rows *v, const void *w, idx r) {
 
 static inline idx rows_per_task(const rows *v) { return most(1, TASK / row_size(v)); }
 
+/* Reads ahead: the next row comes from memory while one is written. */
+static inline void fetch(const T *p) { __builtin_prefetch(p); }
+
 /* -- forward --------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -57,9 +60,15 @@ static inline void write_row(const rows *v, idx r, statistics s) {
         for (idx i = 0; i < v->k; ++i) y[i] = (x[i] - mean.high - mean.low) * inverse * w[i] + b[i];
         return;
     }
+    idx m = row_size(v);
     for (idx c = 0; c < v->k; ++c, x += v->l, y += v->l) {
         T scale = inverse * w[c], shift = b[c];
-        for (idx i = 0; i < v->l; ++i) y[i] = (x[i] - mean.high - mean.low) * scale + shift;
+        idx i = 0;
+        for (; i + VL <= v->l; i += VL) {
+            fetch(x + m + i);
+            store(y + i, (load(x + i) - mean.high - mean.low) * scale + shift);
+        }
+        for (; i < v->l; ++i) y[i] = (x[i] - mean.high - mean.low) * scale + shift;
     }
 }
 
@@ -179,9 +188,18 @@ static inline void write_dx(const rows *v, idx r, sums s) {
             dx[i] = inverse * (dy[i] * w[i] - common - along * (x[i] - mean.high - mean.low));
         return;
     }
-    for (idx c = 0; c < v->k; ++c, x += v->l, dy += v->l, dx += v->l)
-        for (idx i = 0; i < v->l; ++i)
+    idx n = row_size(v);
+    for (idx c = 0; c < v->k; ++c, x += v->l, dy += v->l, dx += v->l) {
+        idx i = 0;
+        for (; i + VL <= v->l; i += VL) {
+            fetch(x + n + i);
+            fetch(dy + n + i);
+            vec d = load(x + i) - mean.high - mean.low;
+            store(dx + i, inverse * (load(dy + i) * w[c] - common - along * d));
+        }
+        for (; i < v->l; ++i)
             dx[i] = inverse * (dy[i] * w[c] - common - along * (x[i] - mean.high - mean.low));
+    }
 }
 
 /* What runs at once: samples whose partial sums fit the workspace. */
