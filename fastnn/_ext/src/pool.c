@@ -119,11 +119,22 @@ static inline void put_offset(void *offset, idx i, ivec winner, int small) {
         *(wordsu *)((int32_t *)offset + i) = __builtin_convertvector(winner, words);
 }
 
+/* Memory that is read soon: some of its lines are asked for with every vector of windows. */
+typedef struct {
+    const char *line;
+    idx lines;
+} ahead;
+
+static inline void fetch(ahead *next) {
+    for (idx k = 0; k < next->lines; ++k, next->line += 64) __builtin_prefetch(next->line);
+}
+
 /* `size` windows whose cells are at x[i + distance], two vectors of them at a time. */
 static inline __attribute__((always_inline)) void play(const T *x, const idx *distance, idx n,
-                                                       idx size, T *y, void *offset,
+                                                       idx size, T *y, void *offset, ahead next,
                                                        const int small, const int nans) {
     for (idx i = 0; i < size; i += 2 * VL) {
+        fetch(&next);
         vec b0 = load(x + i + distance[0]), b1 = load(x + i + VL + distance[0]);
         ivec w0 = {0}, w1 = {0}, cell = {0};
         for (idx c = 1; c < n; ++c) {
@@ -240,15 +251,18 @@ static void forward_band(const plan *it, const memory *m, idx plane, idx p, idx 
                  b - v->left, v->sw, -(T)INFINITY, end);
     idx n = cells(v), size = flat(it, rows);
     void *offsets = offset ? m->offset : NULL;
+    const T *below = x + least(v->H, most(0, (p + rows) * v->sh - v->top)) * v->W;
+    ahead next = {(const char *)below,
+                  rows * v->sh * v->W * (idx)sizeof(T) / 64 / most(1, size / (2 * VL)) + 1};
     if (any_nan(m->many, phases(it) * phase_size(it)))
         if (it->small)
-            play(m->many, it->distance, n, size, m->few, offsets, 1, 1);
+            play(m->many, it->distance, n, size, m->few, offsets, next, 1, 1);
         else
-            play(m->many, it->distance, n, size, m->few, offsets, 0, 1);
+            play(m->many, it->distance, n, size, m->few, offsets, next, 0, 1);
     else if (it->small)
-        play(m->many, it->distance, n, size, m->few, offsets, 1, 0);
+        play(m->many, it->distance, n, size, m->few, offsets, next, 1, 0);
     else
-        play(m->many, it->distance, n, size, m->few, offsets, 0, 0);
+        play(m->many, it->distance, n, size, m->few, offsets, next, 0, 0);
     for (idx r = 0; r < rows; ++r) {
         copy(y + r * v->Q, m->few + r * it->pitch, v->Q, (rows - r) * v->Q);
         if (offset)

@@ -213,13 +213,9 @@ static inline void write_dx(const rows *v, idx r, sums s) {
     }
 }
 
-/* What runs at once: samples whose partial sums fit the workspace. */
-typedef struct {
-    rows v;
-    double *totals; /* dw and db of the samples before, of every channel, or NULL */
-    double *parts;  /* sums of dy and dy xhat of every sample and channel, or NULL */
-    T *chunks;      /* sums of dy xhat and of dy of CHUNK rows, per element, or NULL */
-} backward;
+/* -- backward: an affine map per element, one for all rows ------------------------------------- */
+
+static inline int by_element(const rows *v) { return v->l == 1 && v->g == 1 && v->k >= VL; }
 
 /* What dx of `some` rows from r on needs: of LANES at most, or of one that is not short. */
 static inline void find_terms(const rows *v, idx r, idx some, row_terms *to) {
@@ -241,11 +237,90 @@ static inline void find_terms(const rows *v, idx r, idx some, row_terms *to) {
     }
 }
 
+/* The terms of a few rows, in every lane. */
+typedef struct {
+    vec high[TOGETHER], low[TOGETHER], inverse[TOGETHER], common[TOGETHER], along[TOGETHER];
+} wide_terms;
+
+/* A vector of columns of `some` rows: dx, and what its last `lanes` lanes add to dw and db, if
+ * these are there. */
+INLINE void column_step(const T *x, const T *dy, const T *w, T *dx, T *dw, T *db, idx size,
+                        const int some, const wide_terms *of, idx lanes) {
+    vec slope = dw ? load(dw) : (vec){0}, shift = dw ? load(db) : (vec){0}, scale = load(w);
+#pragma GCC unroll 4
+    for (int j = 0; j < some; ++j) {
+        vec d = load(x + j * size) - of->high[j] - of->low[j], g = load(dy + j * size);
+        vec product = g * (d * of->inverse[j]);
+        slope += lanes < VL ? masked(product, lanes) : product;
+        shift += lanes < VL ? masked(g, lanes) : g;
+        if (dx)
+            store(dx + j * size, of->inverse[j] * (g * scale - of->common[j] - of->along[j] * d));
+    }
+    if (!dw) return;
+    store(dw, slope);
+    store(db, shift);
+}
+
+static inline T *after(T *p, idx i) { return p ? p + i : NULL; }
+
+/* Rows r .. r + some - 1, whose terms begin at `first`. */
+INLINE void write_rows(const rows *v, idx r, const int some, const row_terms *terms, idx first,
+                       T *dw, T *db) {
+    wide_terms of;
+#pragma GCC unroll 4
+    for (int j = 0; j < some; ++j) {
+        of.high[j] = splat(terms->high[first + j]);
+        of.low[j] = splat(terms->low[first + j]);
+        of.inverse[j] = splat(terms->inverse[first + j]);
+        of.common[j] = splat(terms->common[first + j]);
+        of.along[j] = splat(terms->along[first + j]);
+    }
+    const T *x = row_of(v, v->x, r), *dy = row_of(v, v->dy, r), *w = v->w;
+    T *dx = v->dx ? (T *)row_of(v, v->dx, r) : NULL;
+    idx size = v->k, i = 0;
+    for (; i + VL <= size; i += VL)
+        column_step(x + i, dy + i, w + i, after(dx, i), after(dw, i), after(db, i), size, some, &of,
+                    VL);
+    idx rest = size - i;
+    if (!rest) return;
+    i = size - VL;
+    column_step(x + i, dy + i, w + i, after(dx, i), after(dw, i), after(db, i), size, some, &of,
+                rest);
+}
+
+/* Rows r .. stop - 1, with sums of dy xhat and of dy for each element, or without. */
+INLINE void element_rows(const rows *v, idx r, idx stop, T *dw, T *db) {
+    const idx step = is_short(v->k) ? LANES : TOGETHER;
+    for (idx some; r < stop; r += some) {
+        row_terms terms;
+        idx j = 0;
+        some = least(step, stop - r);
+        find_terms(v, r, some, &terms);
+        for (; j + TOGETHER <= some; j += TOGETHER)
+            write_rows(v, r + j, TOGETHER, &terms, j, dw, db);
+        for (; j < some; ++j) write_rows(v, r + j, 1, &terms, j, dw, db);
+    }
+}
+
+/* -- backward: any rows ------------------------------------------------------------------------ */
+
+/* What runs at once: samples whose partial sums fit the workspace. */
+typedef struct {
+    rows v;
+    double *totals; /* dw and db of the samples before, of every channel, or NULL */
+    double *parts;  /* sums of dy and dy xhat of every sample and channel, or NULL */
+    T *chunks;      /* sums of dy xhat and of dy of CHUNK rows, per element, or NULL */
+} backward;
+
 static void backward_task(void *ctx, idx task, int slot) {
     const backward *f = ctx;
     const rows *v = &f->v;
-    idx step = rows_per_task(v);
-    for (idx r = task * step; r < least(v->n * v->g, (task + 1) * step); ++r) {
+    idx step = rows_per_task(v), stop = least(v->n * v->g, (task + 1) * step);
+    if (by_element(v)) {
+        element_rows(v, task * step, stop, NULL, NULL);
+        return;
+    }
+    for (idx r = task * step; r < stop; ++r) {
         sums s = row_sums(v, r, f->parts ? f->parts + r * v->k * 2 : NULL);
         if (v->dx) write_dx(v, r, s);
     }
@@ -307,71 +382,10 @@ static void add_columns(void *ctx, idx task, int slot) {
 /* Many rows with an affine map per element: CHUNK rows at a time while they are in the cache, then
  * chunks in index order. */
 static inline int takes_chunks(const rows *v) {
-    return v->l == 1 && v->g == 1 && v->n >= 8 * CHUNK && v->k >= VL && v->k <= CHUNK_ROW;
+    return by_element(v) && v->n >= 8 * CHUNK && v->k <= CHUNK_ROW;
 }
 
 static inline idx chunks_per_task(const rows *v) { return most(1, TASK / (CHUNK * v->k)); }
-
-/* The terms of a few rows, in every lane. */
-typedef struct {
-    vec high[TOGETHER], low[TOGETHER], inverse[TOGETHER], common[TOGETHER], along[TOGETHER];
-} wide_terms;
-
-/* A vector of columns of `some` rows: dx, and what its last `lanes` lanes add to dw and db. */
-INLINE void column_step(const T *x, const T *dy, const T *w, T *dx, T *dw, T *db, idx size,
-                        const int some, const wide_terms *of, idx lanes) {
-    vec slope = load(dw), shift = load(db), scale = load(w);
-#pragma GCC unroll 4
-    for (int j = 0; j < some; ++j) {
-        vec d = load(x + j * size) - of->high[j] - of->low[j], g = load(dy + j * size);
-        vec product = g * (d * of->inverse[j]);
-        slope += lanes < VL ? masked(product, lanes) : product;
-        shift += lanes < VL ? masked(g, lanes) : g;
-        if (dx)
-            store(dx + j * size, of->inverse[j] * (g * scale - of->common[j] - of->along[j] * d));
-    }
-    store(dw, slope);
-    store(db, shift);
-}
-
-/* Rows r .. r + some - 1, whose terms begin at `first`. */
-INLINE void chunk_rows(const rows *v, idx r, const int some, const row_terms *terms, idx first,
-                       T *dw, T *db) {
-    wide_terms of;
-#pragma GCC unroll 4
-    for (int j = 0; j < some; ++j) {
-        of.high[j] = splat(terms->high[first + j]);
-        of.low[j] = splat(terms->low[first + j]);
-        of.inverse[j] = splat(terms->inverse[first + j]);
-        of.common[j] = splat(terms->common[first + j]);
-        of.along[j] = splat(terms->along[first + j]);
-    }
-    const T *x = row_of(v, v->x, r), *dy = row_of(v, v->dy, r), *w = v->w;
-    T *dx = v->dx ? (T *)row_of(v, v->dx, r) : NULL;
-    idx size = v->k, i = 0;
-    for (; i + VL <= size; i += VL) {
-        column_step(x + i, dy + i, w + i, dx ? dx + i : NULL, dw + i, db + i, size, some, &of, VL);
-    }
-    idx rest = size - i;
-    if (!rest) return;
-    i = size - VL;
-    column_step(x + i, dy + i, w + i, dx ? dx + i : NULL, dw + i, db + i, size, some, &of, rest);
-}
-
-static void chunk(const rows *v, idx r, idx stop, T *dw, T *db) {
-    const idx step = is_short(v->k) ? LANES : TOGETHER;
-    memset(dw, 0, (size_t)v->k * sizeof(T));
-    memset(db, 0, (size_t)v->k * sizeof(T));
-    for (idx some; r < stop; r += some) {
-        row_terms terms;
-        idx j = 0;
-        some = least(step, stop - r);
-        find_terms(v, r, some, &terms);
-        for (; j + TOGETHER <= some; j += TOGETHER)
-            chunk_rows(v, r + j, TOGETHER, &terms, j, dw, db);
-        for (; j < some; ++j) chunk_rows(v, r + j, 1, &terms, j, dw, db);
-    }
-}
 
 static void chunk_task(void *ctx, idx task, int slot) {
     const backward *f = ctx;
@@ -379,7 +393,8 @@ static void chunk_task(void *ctx, idx task, int slot) {
     idx step = chunks_per_task(v);
     for (idx i = task * step; i < least((task + 1) * step, ceil_div(v->n, CHUNK)); ++i) {
         T *dw = f->chunks + i * 2 * v->k;
-        chunk(v, i * CHUNK, least(v->n, (i + 1) * CHUNK), dw, dw + v->k);
+        memset(dw, 0, (size_t)(2 * v->k) * sizeof(T));
+        element_rows(v, i * CHUNK, least(v->n, (i + 1) * CHUNK), dw, dw + v->k);
     }
     (void)slot;
 }
