@@ -25,6 +25,14 @@ static inline vec totals(vec *s) {
     return s[0];
 }
 
+/* Lanes whose total is that of a row. */
+static inline vec lane_sums(const T *row, idx size) {
+    idx last = size - VL, rest = size % VL;
+    vec s = rest ? last_of(row + size, rest) : (vec){0};
+    for (idx i = 0; i <= last; i += VL) s += load(row + i);
+    return s;
+}
+
 /* mean[j] and 1 / sqrt(variance + eps) of row j, of `some` rows; see row_moments. */
 static inline void short_statistics(const T *x, idx size, idx some, int centred, double eps,
                                     double *mean, double *inverse) {
@@ -32,12 +40,7 @@ static inline void short_statistics(const T *x, idx size, idx some, int centred,
     T about[LANES] = {0}, shift[LANES], spread[LANES];
     idx last = size - VL, rest = size % VL;
     if (centred) {
-        for (idx j = 0; j < LANES; ++j) {
-            const T *row = x + least(j, some - 1) * size;
-            vec s = rest ? last_of(row + size, rest) : (vec){0};
-            for (idx i = 0; i <= last; i += VL) s += load(row + i);
-            sum[j] = s;
-        }
+        for (idx j = 0; j < LANES; ++j) sum[j] = lane_sums(x + least(j, some - 1) * size, size);
         store(about, totals(sum) / splat((T)size));
     }
     for (idx j = 0; j < LANES; ++j) {
