@@ -111,6 +111,19 @@ static inline void put(T *p, idx size, vec v) {
         store_rest(p, size, v);
 }
 
+/* Sums down columns: short chains of vectors, totals in float64. */
+typedef struct {
+    vec part;
+    double total[VB / sizeof(T)];
+} column_sums;
+
+static inline void add_column(column_sums *s, vec v, idx i, idx c) {
+    s->part += v;
+    if (i % CHAIN != CHAIN - 1 && i != c - 1) return;
+    for (idx j = 0; j < VL; ++j) s->total[j] += (double)s->part[j];
+    s->part = (vec){0};
+}
+
 /* The largest entries of some rows, one row after the other: passes over many rows overlap, where
  * all passes over one row would wait for each other. */
 static inline void block_tops(const T *x, idx rows, idx c, T *top) {

@@ -67,26 +67,13 @@ static void short_backward(const T *y, const T *dy, T *dx, idx rows, idx c, int 
     }
 }
 
-/* Sums down columns: short chains of vectors, totals in float64. */
-typedef struct {
-    vec part;
-    double total[VB / sizeof(T)];
-} column_sums;
-
-static inline void add(column_sums *s, vec v, idx i, idx c) {
-    s->part += v;
-    if (i % CHAIN != CHAIN - 1 && i != c - 1) return;
-    for (idx j = 0; j < VL; ++j) s->total[j] += (double)s->part[j];
-    s->part = (vec){0};
-}
-
 INLINE void columns_forward(const T *x, T *y, idx c, idx inner, idx size, int log_) {
     vec top = splat(-(T)INFINITY);
     for (idx i = 0; i < c; ++i) top = larger(get(x + i * inner, size, 0), top);
     column_sums s = {0};
     for (idx i = 0; i < c; ++i) {
         vec e = vexp_fall(get(x + i * inner, size, 0) - top);
-        add(&s, e, i, c);
+        add_column(&s, e, i, c);
         if (!log_) put(y + i * inner, size, e);
     }
     T last[VB / sizeof(T)];
@@ -101,7 +88,7 @@ INLINE void columns_backward(const T *y, const T *dy, T *dx, idx c, idx inner, i
     column_sums s = {0};
     for (idx i = 0; i < c; ++i) {
         vec d = get(dy + i * inner, size, 0);
-        add(&s, log_ ? d : d * get(y + i * inner, size, 0), i, c);
+        add_column(&s, log_ ? d : d * get(y + i * inner, size, 0), i, c);
     }
     T last[VB / sizeof(T)];
     for (idx j = 0; j < VL; ++j) last[j] = (T)s.total[j];
