@@ -12,6 +12,8 @@ enum { STATE = 3, MOST_ROWS = FLAT };
 
 typedef fastnn_xent_args xent;
 
+#define INLINE static inline __attribute__((always_inline))
+
 /* weight = sum of a[i] b[i], gap = sum of a[i] b[i] (top - x[i]); NULL stands for ones. */
 typedef struct {
     double weight, gap;

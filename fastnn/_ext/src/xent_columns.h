@@ -1,8 +1,6 @@
 /* Cross-entropy of logits x[outer,c,inner], whose classes are not next to each other: a unit is
  * WIDE neighbouring columns, a row per lane. Included by xent.c. */
 
-enum { WIDE = 64, KEPT = 8192 };
-
 static idx column_units(const xent *v) { return v->n / v->inner * ceil_div(v->inner, WIDE); }
 static idx units_per_task(const xent *v) { return most(1, KEPT / (v->c * WIDE)); }
 
@@ -17,19 +15,8 @@ static unit unit_of(const xent *v, idx i) {
                   least(WIDE, v->inner - column)};
 }
 
-/* The largest logit of each column; all of them go to `kept`, if it is there, WIDE apart. */
-static void column_tops(const T *x, idx inner, idx c, idx size, T *top, T *kept) {
-    for (idx i = 0; i < size; i += VL) store(top + i, splat(-(T)INFINITY));
-    for (idx k = 0; k < c; ++k, x += inner)
-        for (idx i = 0; i < size; i += VL) {
-            vec value = get(x + i, size - i, 0);
-            store(top + i, larger(value, load(top + i)));
-            if (kept) store(kept + k * WIDE + i, value);
-        }
-}
-
 /* Sums over c of t and of t (top - x), t = a w; NULL stands for ones, `size` columns count. */
-static void column_gaps(const xent *v, const T *x, const T *a, const T *w, idx size, vec top,
+INLINE void column_gaps(const xent *v, const T *x, const T *a, const T *w, idx size, vec top,
                         double *weight, double *gap) {
     column_sums weights = {0}, gaps = {0};
     for (idx k = 0; k < v->c; ++k) {
@@ -42,7 +29,7 @@ static void column_gaps(const xent *v, const T *x, const T *a, const T *w, idx s
     memcpy(gap, gaps.total, sizeof gaps.total);
 }
 
-static void forward_unit(const xent *v, unit u) {
+INLINE void forward_unit(const xent *v, unit u) {
     const T *x = (const T *)v->x + u.at, *target = v->target ? (const T *)v->target + u.at : NULL;
     T top[WIDE], high[WIDE], kept[KEPT];
     double sum[WIDE], weight[2][WIDE] = {0}, gap[2][WIDE] = {0};
@@ -74,7 +61,7 @@ static void forward_unit(const xent *v, unit u) {
     }
 }
 
-static void backward_unit(const xent *v, unit u) {
+INLINE void backward_unit(const xent *v, unit u) {
     const T *x = (const T *)v->x + u.at, *target = v->target ? (const T *)v->target + u.at : NULL;
     const T *w = v->w;
     T *dx = v->dx ? (T *)v->dx + u.at : NULL, *dt = v->dtarget ? (T *)v->dtarget + u.at : NULL;
@@ -120,15 +107,25 @@ static void backward_unit(const xent *v, unit u) {
 static void forward_columns(void *ctx, idx task, int slot) {
     const xent *v = ctx;
     idx step = units_per_task(v);
-    for (idx i = task * step; i < least(column_units(v), (task + 1) * step); ++i)
-        forward_unit(v, unit_of(v, i));
+    for (idx i = task * step; i < least(column_units(v), (task + 1) * step); ++i) {
+        unit u = unit_of(v, i);
+        if (u.size == WIDE) /* a constant in these loops */
+            forward_unit(v, (unit){u.at, u.row, WIDE});
+        else
+            forward_unit(v, u);
+    }
     (void)slot;
 }
 
 static void backward_columns(void *ctx, idx task, int slot) {
     const xent *v = ctx;
     idx step = units_per_task(v);
-    for (idx i = task * step; i < least(column_units(v), (task + 1) * step); ++i)
-        backward_unit(v, unit_of(v, i));
+    for (idx i = task * step; i < least(column_units(v), (task + 1) * step); ++i) {
+        unit u = unit_of(v, i);
+        if (u.size == WIDE)
+            backward_unit(v, (unit){u.at, u.row, WIDE});
+        else
+            backward_unit(v, u);
+    }
     (void)slot;
 }
