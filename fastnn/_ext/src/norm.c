@@ -13,6 +13,8 @@ enum { TASK = 16384 }; /* numbers of a task that goes over rows in the order of 
 
 typedef fastnn_norm_args norm;
 
+#define INLINE static inline __attribute__((always_inline))
+
 static inline double count(const norm *v) { return (double)v->n * (double)v->l; }
 static inline double weight(const norm *v, idx c) {
     return v->w ? (double)((const T *)v->w)[c] : 1;
@@ -167,23 +169,101 @@ static int backward_channels(const norm *v) {
 /* A block of columns may be the only task: it asks about every 100 us. */
 static inline int interrupted(idx row) { return row % 1024 == 1023 && fastnn_stopped(); }
 
+/* A few vectors of columns over some rows, `pitch` apart: their chains of additions are in
+ * registers and as short as the rows are few. Add them to float64 totals. */
+enum { ROWS = 32, VECTORS = 4, LANES = VB / sizeof(T) };
+
+static inline void add_lanes(double *to, vec s) {
+    T lane[LANES];
+    store(lane, s);
+    for (idx j = 0; j < LANES; ++j) to[j] += (double)lane[j];
+}
+
+/* Sums of d = x - about and of d^2. */
+INLINE void add_moments(const T *x, idx pitch, idx rows, const T *about, double *sum,
+                        double *squares, const int vectors) {
+    vec s[VECTORS] = {0}, q[VECTORS] = {0}, middle[VECTORS];
+    for (int j = 0; j < vectors; ++j) middle[j] = load(about + j * VL);
+    for (idx n = 0; n < rows; ++n)
+        for (int j = 0; j < vectors; ++j) {
+            vec d = load(x + n * pitch + j * VL) - middle[j];
+            s[j] += d;
+            q[j] += d * d;
+        }
+    for (int j = 0; j < vectors; ++j) {
+        add_lanes(sum + j * VL, s[j]);
+        add_lanes(squares + j * VL, q[j]);
+    }
+}
+
+/* Sums of dy and of dy (x - mean). */
+INLINE void add_products(const T *x, const T *dy, idx pitch, idx rows, const T *high, const T *low,
+                         double *db, double *dw, const int vectors) {
+    vec s[VECTORS] = {0}, q[VECTORS] = {0};
+    for (idx n = 0; n < rows; ++n)
+        for (int j = 0; j < vectors; ++j) {
+            vec g = load(dy + n * pitch + j * VL), d = load(x + n * pitch + j * VL);
+            s[j] += g;
+            q[j] += g * (d - load(high + j * VL) - load(low + j * VL));
+        }
+    for (int j = 0; j < vectors; ++j) {
+        add_lanes(db + j * VL, s[j]);
+        add_lanes(dw + j * VL, q[j]);
+    }
+}
+
+static void column_moments(const norm *v, idx c0, idx size, const T *about, double *sum,
+                           double *squares) {
+    const T *x = (const T *)v->x + c0;
+    for (idx n = 0; n < v->n && !interrupted(n / ROWS); n += ROWS) {
+        const T *rows = x + n * v->c;
+        idx count = least(ROWS, v->n - n), i = 0;
+        for (; i + VECTORS * VL <= size; i += VECTORS * VL)
+            add_moments(rows + i, v->c, count, about + i, sum + i, squares + i, VECTORS);
+        for (; i + VL <= size; i += VL)
+            add_moments(rows + i, v->c, count, about + i, sum + i, squares + i, 1);
+        for (; i < size; ++i)
+            for (idx k = 0; k < count; ++k) {
+                double d = (double)(rows[k * v->c + i] - about[i]);
+                sum[i] += d;
+                squares[i] += d * d;
+            }
+    }
+}
+
+/* About the mean of the first rows, in one pass; see `channel_statistics`. */
+static void column_statistics(const norm *v, idx c0, idx size) {
+    const T *x = (const T *)v->x + c0;
+    double *mean = v->mean + c0, *var = v->var + c0;
+    T about[COLUMNS] = {0};
+    idx some = least(8, v->n);
+    for (idx n = 0; n < some; ++n)
+        for (idx i = 0; i < size; ++i) about[i] += x[n * v->c + i] / (T)some;
+    char wrong[COLUMNS];
+    memset(wrong, 1, sizeof wrong);
+    for (int pass = 0, any = 1; pass < 2 && any; ++pass) {
+        double sum[COLUMNS] = {0}, squares[COLUMNS] = {0};
+        column_moments(v, c0, size, about, sum, squares);
+        any = 0;
+        for (idx i = 0; i < size; ++i) {
+            if (!wrong[i]) continue; /* whatever its neighbours need */
+            double from = (double)about[i];
+            moments rest = {sum[i], squares[i]};
+            mean[i] = from;
+            var[i] = corrected(&rest, count(v), &mean[i]);
+            wrong[i] = (mean[i] - from) * (mean[i] - from) > FAR * var[i];
+            any |= wrong[i];
+            about[i] = (T)mean[i];
+        }
+    }
+}
+
 static void forward_columns(void *ctx, idx task, int slot) {
     const norm *v = ctx;
     idx c0 = task * COLUMNS, size = least(COLUMNS, v->c - c0);
     const T *x = (const T *)v->x + c0;
     T *y = (T *)v->y + c0, high[COLUMNS], low[COLUMNS], scale[COLUMNS], bias[COLUMNS];
-    if (v->training) {
-        double sum[COLUMNS] = {0}, squares[COLUMNS] = {0};
-        for (idx n = 0; n < v->n && !interrupted(n); ++n)
-            for (idx i = 0; i < size; ++i) sum[i] += (double)x[n * v->c + i];
-        for (idx i = 0; i < size; ++i) v->mean[c0 + i] = sum[i] /= count(v);
-        for (idx n = 0; n < v->n && !interrupted(n); ++n)
-            for (idx i = 0; i < size; ++i) {
-                double d = (double)x[n * v->c + i] - sum[i];
-                squares[i] += d * d;
-            }
-        for (idx i = 0; i < size; ++i) v->var[c0 + i] = squares[i] / count(v);
-    }
+    if (v->training) column_statistics(v, c0, size);
     for (idx i = 0; i < size; ++i) {
         pair mean = split(v->mean[c0 + i]);
         high[i] = mean.high;
@@ -197,24 +277,39 @@ static void forward_columns(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
+static void column_products(const norm *v, idx c0, idx size, const T *high, const T *low,
+                            double *db, double *dw) {
+    for (idx n = 0; n < v->n && !interrupted(n / ROWS); n += ROWS) {
+        const T *x = (const T *)v->x + n * v->c + c0, *dy = (const T *)v->dy + n * v->c + c0;
+        idx count = least(ROWS, v->n - n), i = 0;
+        for (; i + VECTORS * VL <= size; i += VECTORS * VL)
+            add_products(x + i, dy + i, v->c, count, high + i, low + i, db + i, dw + i, VECTORS);
+        for (; i + VL <= size; i += VL)
+            add_products(x + i, dy + i, v->c, count, high + i, low + i, db + i, dw + i, 1);
+        for (; i < size; ++i)
+            for (idx k = i; k < count * v->c; k += v->c) {
+                db[i] += (double)dy[k];
+                dw[i] += (double)dy[k] * (double)(x[k] - high[i] - low[i]);
+            }
+    }
+}
+
 static void backward_columns(void *ctx, idx task, int slot) {
     const norm *v = ctx;
     idx c0 = task * COLUMNS, size = least(COLUMNS, v->c - c0);
     const T *x = (const T *)v->x + c0, *dy = (const T *)v->dy + c0;
     double db[COLUMNS] = {0}, dw[COLUMNS] = {0};
     T high[COLUMNS], low[COLUMNS], a[COLUMNS], along[COLUMNS], common[COLUMNS];
-    for (idx n = 0; n < v->n && !interrupted(n); ++n)
-        for (idx i = 0; i < size; ++i) {
-            db[i] += (double)dy[n * v->c + i];
-            dw[i] += (double)dy[n * v->c + i] * ((double)x[n * v->c + i] - v->mean[c0 + i]);
-        }
     for (idx i = 0; i < size; ++i) {
         pair mean = split(v->mean[c0 + i]);
+        high[i] = mean.high;
+        low[i] = mean.low;
+    }
+    column_products(v, c0, size, high, low, db, dw);
+    for (idx i = 0; i < size; ++i) {
         double inverse = 1 / sqrt(v->var[c0 + i] + v->eps);
         dw[i] *= inverse;
         set_gradients(v, c0 + i, dw[i], db[i]);
-        high[i] = mean.high;
-        low[i] = mean.low;
         a[i] = (T)(weight(v, c0 + i) * inverse);
         along[i] = v->training ? (T)(dw[i] * inverse / count(v)) : 0;
         common[i] = v->training ? (T)(db[i] / count(v)) : 0;
