@@ -77,7 +77,7 @@ cdef extern from "src/fastnn.h" nogil:
         double gain
         double smoothing
         cnp.int64_t ignore
-        idx n, c
+        idx n, c, inner
         int threads
 
     ctypedef struct rownorm_args "fastnn_rownorm_args":

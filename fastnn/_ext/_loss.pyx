@@ -13,7 +13,10 @@ cnp.import_array()
 cdef int fill_xent(
     xent_args *args, cnp.ndarray x, labels, target, w, double smoothing, ignore, state
 ) except -1:
-    args.n, args.c = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
+    args.n, args.c, args.inner = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), 1
+    if cnp.PyArray_NDIM(x) > 2 and cnp.PyArray_SIZE(x) > 0:
+        args.inner = cnp.PyArray_SIZE(x) // (args.n * args.c)
+        args.n *= args.inner
     args.x, args.target, args.w = data(x), data(target), data(w)
     args.labels = <const cnp.int64_t *>data(labels)
     args.smoothing, args.ignore = smoothing, ignore
@@ -26,7 +29,8 @@ def softmax_xent_forward(
     cnp.ndarray x not None, labels, target, w, double smoothing, ignore,
     cnp.ndarray loss not None, state,
 ):
-    """Loss of each row of x[n,c] as float64[n]; `state` float64[n,3], if not None, for backward.
+    """Loss of each row of x[n,c], or of x[n,c,...] along c, as float64, a row after the other;
+    `state`, with three numbers for each row, if not None, for backward.
 
     Returns the sum of the losses and that of what their mean divides by.
     """

@@ -6,7 +6,7 @@
  * goes depends on shapes alone. */
 #include "phases.h"
 #include "pool.h"
-#include "sums.h"
+#include "shortrows.h"
 
 enum { COLUMNS = 128, CELLS = 4096, TASK = 16384 };
 enum { LONG = 64 }; /* taps that are added up in T along an axis */
@@ -40,6 +40,39 @@ static inline T average(const windows *v, const T *plane, span h, span w) {
 
 static inline idx planes_per_task(const windows *v) {
     return most(1, TASK / (v->rows.size * v->cols.size));
+}
+
+/* Whether the only window of each plane holds all of it. */
+static int holds_all(const windows *v) {
+    span h = window(&v->rows, 0, 0), w = window(&v->cols, 0, 0);
+    return v->rows.steps == 1 && v->cols.steps == 1 && h.last - h.first == v->rows.size &&
+           w.last - w.first == v->cols.size;
+}
+
+static inline T divisor_of_all(const windows *v) {
+    return divisor(v, window(&v->rows, 0, v->padding_counts),
+                   window(&v->cols, 0, v->padding_counts));
+}
+
+static void whole_task(void *ctx, idx task, int slot) {
+    const windows *v = ctx;
+    idx step = planes_per_task(v), area = v->rows.size * v->cols.size, some;
+    idx stop = least((task + 1) * step, v->planes);
+    double cells = (double)divisor_of_all(v);
+    for (idx plane = task * step; plane < stop; plane += some) {
+        const T *x = (const T *)v->x + plane * area;
+        T *y = (T *)v->y + plane, sum[LANES];
+        some = is_short(area) ? least(LANES, stop - plane) : 1;
+        if (!is_short(area)) {
+            y[0] = (T)(row_sum(x, area) / cells);
+            continue;
+        }
+        vec s[LANES];
+        for (idx j = 0; j < LANES; ++j) s[j] = lane_sums(x + least(j, some - 1) * area, area);
+        store(sum, totals(s));
+        for (idx j = 0; j < some; ++j) y[j] = (T)((double)sum[j] / cells);
+    }
+    (void)slot;
 }
 
 /* What works with one row of sums per thread. */
@@ -224,6 +257,8 @@ int FN(avg_pool_forward)(const windows *v) {
     double cells = (double)v->planes * (double)(h->size * w->size);
     double work =
         cells + (double)v->planes * (double)(h->steps * w->steps) * (double)(h->taps + w->taps);
+    if (holds_all(v))
+        return fastnn_parallel_for(tasks, whole_task, (void *)v, v->threads, cells / 8);
     if (h->taps > 0 && h->taps <= LONG && in_pairs(v))
         return fastnn_parallel_for(tasks, pairs_task, (void *)v, v->threads, cells / 4);
     if (h->taps == 0 || w->taps == 0 || h->taps > LONG || w->taps > LONG ||
@@ -283,24 +318,44 @@ static void backward_plane(const windows *v, idx plane, T *line) {
     }
 }
 
-/* The only window of each plane holds all of it. */
 static void fill_plane(const windows *v, idx plane) {
     idx area = v->rows.size * v->cols.size;
-    span h = window(&v->rows, 0, v->padding_counts), w = window(&v->cols, 0, v->padding_counts);
-    T *dx = (T *)v->dx + plane * area, g = ((const T *)v->dy)[plane] / divisor(v, h, w);
+    T *dx = (T *)v->dx + plane * area, g = ((const T *)v->dy)[plane] / divisor_of_all(v);
     for (idx i = 0; i < area; ++i) dx[i] = g;
+}
+
+/* Windows of two columns apart from each other, see in_pairs. */
+static void backward_pairs(const windows *v, idx plane) {
+    idx P = v->rows.steps, Q = v->cols.steps, H = v->rows.size, W = v->cols.size;
+    idx step = v->rows.stride, taps = v->rows.taps;
+    const T *dy = (const T *)v->dy + plane * P * Q;
+    T *dx = (T *)v->dx + plane * H * W;
+    vec cells = splat(divisor(v, (span){0, 0, taps}, (span){0, 0, 2}));
+    for (idx p = 0; p < P; ++p, dy += Q) {
+        T *rows = dx + p * step * W;
+        for (idx q = 0; q < Q; q += VL) {
+            idx at = least(q, Q - VL);
+            vec g = load(dy + at) / cells;
+            for (idx a = 0; a < taps; ++a) interleave(rows + a * W + 2 * at, g, g);
+        }
+        for (idx a = 0; a < taps; ++a)
+            for (idx w = 2 * Q; w < W; ++w) rows[a * W + w] = 0;
+        idx end = p + 1 < P ? (p + 1) * step : H, gap = end - p * step - taps;
+        if (gap > 0) memset(rows + taps * W, 0, (size_t)(gap * W) * sizeof(T));
+    }
 }
 
 static void backward_task(void *ctx, idx task, int slot) {
     const lined *f = ctx;
     const windows *v = f->v;
-    span h = window(&v->rows, 0, 0), w = window(&v->cols, 0, 0);
-    int whole = v->rows.steps == 1 && v->cols.steps == 1 && h.last - h.first == v->rows.size &&
-                w.last - w.first == v->cols.size;
+    int whole = holds_all(v),
+        pairs = v->rows.taps > 0 && v->rows.stride >= v->rows.taps && in_pairs(v);
     idx some = planes_per_task(v);
     for (idx plane = task * some; plane < least((task + 1) * some, v->planes); ++plane)
         if (whole)
             fill_plane(v, plane);
+        else if (pairs)
+            backward_pairs(v, plane);
         else
             backward_plane(v, plane, line_of(f, slot));
 }

@@ -111,6 +111,37 @@ static inline void put(T *p, idx size, vec v) {
         store_rest(p, size, v);
 }
 
+/* Sums down columns: short chains of vectors, totals in float64. */
+typedef struct {
+    vec part;
+    double total[VB / sizeof(T)];
+} column_sums;
+
+static inline void add_column(column_sums *s, vec v, idx i, idx c) {
+    s->part += v;
+    if (i % CHAIN != CHAIN - 1 && i != c - 1) return;
+    for (idx j = 0; j < VL; ++j) s->total[j] += (double)s->part[j];
+    s->part = (vec){0};
+}
+
+/* Columns that are worked on together, and their entries that are kept in order: what is strided by
+ * a power of 2 would push itself out of the cache. */
+enum { WIDE = 64, KEPT = 8192 };
+
+/* The largest entry of each of `size` columns; all of them go to `kept`, if it is there, WIDE
+ * apart.
+ */
+static inline __attribute__((always_inline)) void column_tops(const T *x, idx inner, idx c,
+                                                              idx size, T *top, T *kept) {
+    for (idx i = 0; i < size; i += VL) store(top + i, splat(-(T)INFINITY));
+    for (idx k = 0; k < c; ++k, x += inner)
+        for (idx i = 0; i < size; i += VL) {
+            vec value = get(x + i, size - i, 0);
+            store(top + i, larger(value, load(top + i)));
+            if (kept) store(kept + k * WIDE + i, value);
+        }
+}
+
 /* The largest entries of some rows, one row after the other: passes over many rows overlap, where
  * all passes over one row would wait for each other. */
 static inline void block_tops(const T *x, idx rows, idx c, T *top) {

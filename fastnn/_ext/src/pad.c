@@ -58,26 +58,29 @@ static inline void copy_row(T *to, const T *from, idx n) {
     store(to + n - VL, load(from + n - VL));
 }
 
+/* Row r of the result from row `from` of x, or if that is -1 the constant. */
+static inline void write_row(const pad *v, idx r, idx from) {
+    int last = v->axes - 1;
+    idx size = v->size[last], out = out_size(v, last);
+    T *to = (T *)v->to + r * out;
+    if (from < 0) {
+        for (idx j = 0; j < out; ++j) to[j] = (T)v->value;
+        return;
+    }
+    const T *row = (const T *)v->from + from * size;
+    copy_row(to + v->before[last], row, size);
+    edges(v, row, to);
+}
+
 static void forward_task(void *ctx, idx task, int slot) {
     const pad *v = ctx;
-    int last = v->axes - 1;
-    idx size = v->size[last], out = out_size(v, last), rows = rows_of(v, 0);
-    idx first = task * block_rows(v), stop = least(first + block_rows(v), rows);
-    idx tall = last > 0 ? out_size(v, last - 1) : 1, h = first % tall, middle = -1;
-    for (idx r = first; r < stop; ++r, h = h + 1 == tall ? 0 : h + 1) {
-        /* Next to a row inside is the next row: no divisions. */
-        int inside =
-            last > 0 && h > v->before[last - 1] && h < v->before[last - 1] + v->size[last - 1];
-        idx from = inside && r > first ? (middle < 0 ? -1 : middle + 1) : source_row(v, r);
-        middle = from;
-        T *to = (T *)v->to + r * out;
-        if (from < 0)
-            for (idx j = 0; j < out; ++j) to[j] = (T)v->value;
-        else {
-            const T *row = (const T *)v->from + from * size;
-            copy_row(to + v->before[last], row, size);
-            edges(v, row, to);
-        }
+    int up = v->axes - 2;
+    idx first = task * block_rows(v), stop = least(first + block_rows(v), rows_of(v, 0)), run;
+    for (idx r = first; r < stop; r += run) {
+        /* Next to a row inside is the next row: one search for all of them. */
+        idx h = up < 0 ? 0 : r % out_size(v, up) - v->before[up], from = source_row(v, r);
+        run = up < 0 || h < 0 || h >= v->size[up] ? 1 : least(stop - r, v->size[up] - h);
+        for (idx i = 0; i < run; ++i) write_row(v, r + i, from < 0 ? -1 : from + i);
     }
     (void)slot;
 }
@@ -89,20 +92,28 @@ int FN(pad_forward)(const pad *v) {
                                work / 4);
 }
 
+/* The row of the result in which row r of x is, both counted over all axes but the last. */
+static idx row_inside(const pad *v, idx r) {
+    idx at = 0, step = 1;
+    for (int axis = v->axes - 2; axis >= 0; --axis) {
+        at += (r % v->size[axis] + v->before[axis]) * step;
+        r /= v->size[axis];
+        step *= out_size(v, axis);
+    }
+    return at;
+}
+
 /* Without anything to add up a row of dx is a row of dy: a task is a block of them. */
 static void crop_task(void *ctx, idx task, int slot) {
     const pad *v = ctx;
     int last = v->axes - 1;
-    idx size = v->size[last], out = out_size(v, last), rows = 1, block = most(1, TASK / size);
+    idx size = v->size[last], out = out_size(v, last), block = most(1, TASK / size), rows = 1, run;
     for (int axis = 0; axis < last; ++axis) rows *= v->size[axis];
-    for (idx r = task * block; r < least((task + 1) * block, rows); ++r) {
-        idx from = 0, step = 1, rest = r;
-        for (int axis = last - 1; axis >= 0; --axis) {
-            from += (rest % v->size[axis] + v->before[axis]) * step;
-            rest /= v->size[axis];
-            step *= out_size(v, axis);
-        }
-        copy_row((T *)v->to + r * size, (const T *)v->from + from * out + v->before[last], size);
+    idx stop = least((task + 1) * block, rows);
+    for (idx r = task * block; r < stop; r += run) {
+        run = last == 0 ? 1 : least(stop - r, v->size[last - 1] - r % v->size[last - 1]);
+        const T *from = (const T *)v->from + row_inside(v, r) * out + v->before[last];
+        for (idx i = 0; i < run; ++i) copy_row((T *)v->to + (r + i) * size, from + i * out, size);
     }
     (void)slot;
 }

@@ -157,8 +157,9 @@ static void backward_task(void *ctx, idx task, int slot) {
 }
 
 static int run(const pointwise *v, fastnn_task task) {
+    double bytes = (double)v->size * (double)sizeof(T);
     return fastnn_parallel_for(ceil_div(v->size, BLOCK), task, (void *)v, v->threads,
-                               (double)v->size * functions[v->function].nanoseconds);
+                               bytes / 4 * functions[v->function].nanoseconds);
 }
 
 int FN(pointwise_forward)(const pointwise *v) { return run(v, forward_task); }

@@ -9,8 +9,7 @@
  * The gradient of the image is scattered window by window: to gather it, cell by cell from all
  * windows around, took up to five times as long for small planes or large windows. */
 #include "phases.h"
-
-#include <math.h>
+#include "vmath.h"
 
 enum { CELLS = 4096 }; /* that the phases of a band aim at: 16 KiB of float32 */
 enum { NOBODY = 255 }; /* the winner of a window without cells, if offsets are bytes */
@@ -108,8 +107,8 @@ static size_t slot_layout(const plan *it, char *base, memory *m) {
  * NaNs, not asking takes half the time. */
 static inline void contest(vec value, ivec cell, vec *best, ivec *winner, const int nans) {
     ivec take = nans ? ~(value <= *best) & (*best == *best) : value > *best;
-    *best = select(take, value, *best);
-    *winner = (take & cell) | (~take & *winner);
+    *best = nans ? select(take, value, *best) : larger(value, *best);
+    *winner = (ivec)select(take, (vec)cell, (vec)*winner);
 }
 
 static inline void put_offset(void *offset, idx i, ivec winner, int small) {
@@ -119,11 +118,22 @@ static inline void put_offset(void *offset, idx i, ivec winner, int small) {
         *(wordsu *)((int32_t *)offset + i) = __builtin_convertvector(winner, words);
 }
 
+/* Memory that is read soon: some of its lines are asked for with every vector of windows. */
+typedef struct {
+    const char *line;
+    idx lines;
+} ahead;
+
+static inline void fetch(ahead *next) {
+    for (idx k = 0; k < next->lines; ++k, next->line += 64) __builtin_prefetch(next->line);
+}
+
 /* `size` windows whose cells are at x[i + distance], two vectors of them at a time. */
 static inline __attribute__((always_inline)) void play(const T *x, const idx *distance, idx n,
-                                                       idx size, T *y, void *offset,
+                                                       idx size, T *y, void *offset, ahead next,
                                                        const int small, const int nans) {
     for (idx i = 0; i < size; i += 2 * VL) {
+        fetch(&next);
         vec b0 = load(x + i + distance[0]), b1 = load(x + i + VL + distance[0]);
         ivec w0 = {0}, w1 = {0}, cell = {0};
         for (idx c = 1; c < n; ++c) {
@@ -240,15 +250,18 @@ static void forward_band(const plan *it, const memory *m, idx plane, idx p, idx 
                  b - v->left, v->sw, -(T)INFINITY, end);
     idx n = cells(v), size = flat(it, rows);
     void *offsets = offset ? m->offset : NULL;
+    const T *below = x + least(v->H, most(0, (p + rows) * v->sh - v->top)) * v->W;
+    ahead next = {(const char *)below,
+                  rows * v->sh * v->W * (idx)sizeof(T) / 64 / most(1, size / (2 * VL)) + 1};
     if (any_nan(m->many, phases(it) * phase_size(it)))
         if (it->small)
-            play(m->many, it->distance, n, size, m->few, offsets, 1, 1);
+            play(m->many, it->distance, n, size, m->few, offsets, next, 1, 1);
         else
-            play(m->many, it->distance, n, size, m->few, offsets, 0, 1);
+            play(m->many, it->distance, n, size, m->few, offsets, next, 0, 1);
     else if (it->small)
-        play(m->many, it->distance, n, size, m->few, offsets, 1, 0);
+        play(m->many, it->distance, n, size, m->few, offsets, next, 1, 0);
     else
-        play(m->many, it->distance, n, size, m->few, offsets, 0, 0);
+        play(m->many, it->distance, n, size, m->few, offsets, next, 0, 0);
     for (idx r = 0; r < rows; ++r) {
         copy(y + r * v->Q, m->few + r * it->pitch, v->Q, (rows - r) * v->Q);
         if (offset)
@@ -321,37 +334,101 @@ static inline ivec widened(const uint8_t *p) {
 #endif
 }
 
+static inline vec won(ivec winner, idx cell, vec g) { return (vec)((winner == (I)cell) & (ivec)g); }
+
 /* A plane whose windows are of two columns, apart from each other and all inside. */
 static void backward_pairs(const pool *v, idx plane) {
-    for (idx h = 0; h < v->H; ++h) {
-        idx p = h / v->sh, a = h - p * v->sh, from = (plane * v->P + p) * v->Q;
-        T *dx = (T *)v->dx + (plane * v->H + h) * v->W;
-        const T *dy = (const T *)v->dy + from;
-        const uint8_t *offset = (const uint8_t *)v->offset + from;
-        if (p >= v->P || a > (v->R - 1) * v->dh || a % v->dh) {
-            memset(dx, 0, (size_t)v->W * sizeof(T));
-            continue;
+    T *dx = (T *)v->dx + plane * v->H * v->W;
+    const T *dy = (const T *)v->dy + plane * v->P * v->Q;
+    const uint8_t *offset = (const uint8_t *)v->offset + plane * v->P * v->Q;
+    for (idx p = 0; p < v->P; ++p, dy += v->Q, offset += v->Q)
+        for (idx a = 0; a < v->sh && p * v->sh + a < v->H; ++a, dx += v->W) {
+            idx r = v->dh == 1 ? a : a / v->dh, cell = 2 * r;
+            if (r >= v->R || r * v->dh != a) {
+                memset(dx, 0, (size_t)v->W * sizeof(T));
+                continue;
+            }
+            for (idx q = 0; q < v->Q; q += VL) {
+                idx at = least(q, v->Q - VL);
+                vec g = load(dy + at);
+                ivec winner = widened(offset + at);
+                interleave(dx + 2 * at, won(winner, cell, g), won(winner, cell + 1, g));
+            }
+            for (idx w = 2 * v->Q; w < v->W; ++w) dx[w] = 0;
         }
-        I cell = (I)(2 * (a / v->dh));
-        for (idx q = 0; q < v->Q; q += VL) {
-            idx at = least(q, v->Q - VL);
-            ivec g = (ivec)load(dy + at), winner = widened(offset + at);
-            interleave(dx + 2 * at, (vec)((winner == cell) & g), (vec)((winner == cell + 1) & g));
+    if (v->P * v->sh < v->H) memset(dx, 0, (size_t)((v->H - v->P * v->sh) * v->W) * sizeof(T));
+}
+
+/* The windows of AlexNet and ResNet: 3x3 cells, 2 apart, so that a cell is in four at most. Each
+ * cell gathers from these, in their order. */
+enum { MOST_COLUMNS = 1024 };
+
+static int in_threes(const pool *v) {
+    return v->R == 3 && v->S == 3 && v->sh == 2 && v->sw == 2 && v->dh == 1 && v->dw_step == 1 &&
+           v->left <= 1 && v->Q >= VL && v->Q <= MOST_COLUMNS;
+}
+
+/* A row of windows with room for a vector on both sides, where gradients are 0. */
+typedef struct {
+    T g[MOST_COLUMNS + 4 * VB / sizeof(T)];
+    uint8_t winner[MOST_COLUMNS + 4 * VB / sizeof(T)];
+} padded_row;
+
+static void pad_row(const pool *v, idx row, padded_row *to) {
+    memset(to->g, 0, VB);
+    memcpy(to->g + VL, (const T *)v->dy + row * v->Q, (size_t)v->Q * sizeof(T));
+    memset(to->g + VL + v->Q, 0, 3 * VB);
+    memcpy(to->winner + VL, (const uint8_t *)v->offset + row * v->Q, (size_t)v->Q);
+}
+
+/* Cells 2j and 2j + 1 of a row, from row r of the windows. Column 2m of a window's frame of
+ * reference is first in window m and last in m - 1. */
+static inline void gather_threes(const padded_row *from, idx j, idx r, idx left, vec *even,
+                                 vec *odd) {
+    idx at = VL + j - 1 + left, cell = 3 * r;
+    vec g0 = load(from->g + at), g1 = load(from->g + at + 1);
+    ivec w0 = widened(from->winner + at), w1 = widened(from->winner + at + 1);
+    vec both = won(w0, cell + 2, g0), one = left ? won(w0, cell + 1, g0) : won(w1, cell + 1, g1);
+    *(left ? odd : even) += both;
+    *(left ? odd : even) += won(w1, cell, g1);
+    *(left ? even : odd) += one;
+}
+
+static inline __attribute__((always_inline)) void backward_threes(const pool *v, idx plane,
+                                                                  const idx left) {
+    padded_row row[2];
+    memset(row, 0, sizeof row);
+    T *dx = (T *)v->dx + plane * v->H * v->W;
+    idx ready = 0;
+    for (idx h = 0; h < v->H; ++h, dx += v->W) {
+        idx u = h + v->top, first = most(0, (u - 1) / 2), last = least(u / 2, v->P - 1);
+        for (; ready <= last; ++ready) pad_row(v, plane * v->P + ready, &row[ready % 2]);
+        for (idx j = 0; 2 * j < v->W; j += VL) {
+            vec even = {0}, odd = {0};
+            for (idx p = first; p <= last; ++p)
+                gather_threes(&row[p % 2], j, u - 2 * p, left, &even, &odd);
+            T end[2 * VB / sizeof(T)];
+            idx room = v->W - 2 * j;
+            interleave(room < 2 * VL ? end : dx + 2 * j, even, odd);
+            if (room < 2 * VL) memcpy(dx + 2 * j, end, (size_t)room * sizeof(T));
         }
-        for (idx w = 2 * v->Q; w < v->W; ++w) dx[w] = 0;
     }
 }
 
 /* Any plane, window by window. */
 static inline __attribute__((always_inline)) void scatter(const pool *v, idx plane,
                                                           const idx *place, const int small) {
-    idx area = v->H * v->W, at = plane * v->P * v->Q;
+    idx area = v->H * v->W, at = plane * v->P * v->Q, clear = 0;
     T *dx = (T *)v->dx + plane * area;
     const T *dy = v->dy;
-    memset(dx, 0, (size_t)area * sizeof(T));
-    for (idx p = 0; p < v->P; ++p)
-        for (idx q = 0; q < v->Q; ++q, ++at) {
-            idx first = (p * v->sh - v->top) * v->W + q * v->sw - v->left;
+    for (idx p = 0; p <= v->P; ++p) {
+        /* Rows are cleared when the first window comes to them. */
+        idx top = p * v->sh - v->top;
+        idx end = p == v->P ? v->H : least(v->H, most(0, top + (v->R - 1) * v->dh + 1));
+        if (end > clear) memset(dx + clear * v->W, 0, (size_t)((end - clear) * v->W) * sizeof(T));
+        clear = most(clear, end);
+        for (idx q = 0; q < v->Q && p < v->P; ++q, ++at) {
+            idx first = top * v->W + q * v->sw - v->left;
             if (small) {
                 uint8_t cell = ((const uint8_t *)v->offset)[at];
                 if (cell != NOBODY) dx[first + place[cell]] += dy[at];
@@ -361,19 +438,25 @@ static inline __attribute__((always_inline)) void scatter(const pool *v, idx pla
                     dx[first + cell / v->S * v->dh * v->W + cell % v->S * v->dw_step] += dy[at];
             }
         }
+    }
 }
 
 static inline idx planes_per_task(const pool *v) { return ceil_div(TASK, v->H * v->W); }
 
 static void backward_task(void *ctx, idx task, int slot) {
     const pool *v = ctx;
-    int small = cells(v) <= NOBODY, pairs = in_pairs(v) && (v->R - 1) * v->dh < v->sh;
+    int small = cells(v) <= NOBODY, threes = in_threes(v),
+        pairs = in_pairs(v) && (v->R - 1) * v->dh < v->sh;
     idx place[NOBODY + 1] = {0}, some = planes_per_task(v);
     for (idx c = 0; small && c < cells(v); ++c)
         place[c] = c / v->S * v->dh * v->W + c % v->S * v->dw_step;
     for (idx i = task * some; i < least((task + 1) * some, v->planes); ++i)
         if (pairs)
             backward_pairs(v, i);
+        else if (threes && v->left)
+            backward_threes(v, i, 1);
+        else if (threes)
+            backward_threes(v, i, 0);
         else if (small)
             scatter(v, i, place, 1);
         else

@@ -3,16 +3,17 @@
  *
  * Statistics are two-pass with totals in float64. A row's results depend on that row alone; dw and
  * db are added up over the samples in an order that follows from the shape. */
-#include "sums.h"
-
-#include <math.h>
+#include "shortrows.h"
 
 enum { TASK = 16384 };                 /* numbers of a task that takes several rows */
 enum { COLUMNS = 64 };                 /* of a task that adds up gradients of short channels */
 enum { CHUNK = 32, CHUNK_ROW = 8192 }; /* rows whose dw and db are added up at once; their length */
+enum { TOGETHER = 4 };                 /* rows of them in one pass */
 enum { SHORT_CHANNEL = 16 };           /* channels below this length are added up as columns */
 
 typedef fastnn_rownorm_args rows;
+
+#define INLINE static inline __attribute__((always_inline))
 
 static inline idx row_size(const rows *v) { return v->k * v->l; }
 static inline const T *row_of(const rows *v, const void *x, idx r) {
@@ -25,54 +26,73 @@ static inline const T *channels_of(const rows *v, const void *w, idx r) {
 
 static inline idx rows_per_task(const rows *v) { return most(1, TASK / row_size(v)); }
 
+/* Reads ahead: the next row comes from memory while one is written. */
+static inline void fetch(const T *p) { __builtin_prefetch(p); }
+
 /* -- forward --------------------------------------------------------------------------------- */
 
-typedef struct {
-    double mean, inverse;
-} statistics;
-
-static inline statistics row_statistics(const rows *v, const T *x) {
+static inline void row_statistics(const rows *v, const T *x, double *mean, double *inverse) {
     idx m = row_size(v);
     moments rest = {0, 0};
-    double mean = 0, var;
+    double middle = 0, var;
     if (v->centred) {
-        mean = row_sum(x, m) / (double)m;
-        row_moments(x, m, split(mean), &rest);
-        var = corrected(&rest, (double)m, &mean);
+        middle = row_sum(x, m) / (double)m;
+        row_moments(x, m, split(middle), &rest);
+        var = corrected(&rest, (double)m, &middle);
     } else {
         row_moments(x, m, split(0), &rest);
         var = rest.squares / (double)m;
     }
-    return (statistics){mean, 1 / sqrt(var + v->eps)};
+    *mean = middle;
+    *inverse = 1 / sqrt(var + v->eps);
 }
 
 /* y = (x - mean) inverse w + b. */
-static inline void write_row(const rows *v, idx r, statistics s) {
+static inline void write_row(const rows *v, idx r, double middle, double inv) {
     const T *restrict x = row_of(v, v->x, r);
     const T *restrict w = channels_of(v, v->w, r), *restrict b = channels_of(v, v->b, r);
     T *restrict y = (T *)row_of(v, v->y, r);
-    pair mean = split(s.mean);
-    T inverse = (T)s.inverse;
+    pair mean = split(middle);
+    T inverse = (T)inv;
+    idx m = row_size(v);
     if (v->l == 1) {
-        for (idx i = 0; i < v->k; ++i) y[i] = (x[i] - mean.high - mean.low) * inverse * w[i] + b[i];
+        idx i = 0;
+        for (; i + VL <= m; i += VL) {
+            vec d = load(x + i) - mean.high - mean.low;
+            store(y + i, d * inverse * load(w + i) + load(b + i));
+        }
+        for (; i < m; ++i) y[i] = (x[i] - mean.high - mean.low) * inverse * w[i] + b[i];
         return;
     }
     for (idx c = 0; c < v->k; ++c, x += v->l, y += v->l) {
         T scale = inverse * w[c], shift = b[c];
-        for (idx i = 0; i < v->l; ++i) y[i] = (x[i] - mean.high - mean.low) * scale + shift;
+        idx i = 0;
+        for (; i + VL <= v->l; i += VL) {
+            fetch(x + m + i);
+            store(y + i, (load(x + i) - mean.high - mean.low) * scale + shift);
+        }
+        for (; i < v->l; ++i) y[i] = (x[i] - mean.high - mean.low) * scale + shift;
     }
 }
 
+static inline int in_blocks(const rows *v) { return is_short(row_size(v)); }
+
 static void forward_task(void *ctx, idx task, int slot) {
     const rows *v = ctx;
-    idx step = rows_per_task(v);
-    for (idx r = task * step; r < least(v->n * v->g, (task + 1) * step); ++r) {
-        statistics s = row_statistics(v, row_of(v, v->x, r));
+    idx step = rows_per_task(v), stop = least(v->n * v->g, (task + 1) * step), some;
+    for (idx r = task * step; r < stop; r += some) {
+        double mean[LANES], inverse[LANES];
+        some = in_blocks(v) ? least(LANES, stop - r) : 1;
+        if (in_blocks(v))
+            short_statistics(row_of(v, v->x, r), row_size(v), some, v->centred, v->eps, mean,
+                             inverse);
+        else
+            row_statistics(v, row_of(v, v->x, r), mean, inverse);
         if (v->mean) {
-            v->mean[r] = s.mean;
-            v->inverse[r] = s.inverse;
+            memcpy(v->mean + r, mean, (size_t)some * sizeof(double));
+            memcpy(v->inverse + r, inverse, (size_t)some * sizeof(double));
         }
-        write_row(v, r, s);
+        for (idx j = 0; j < some; ++j) write_row(v, r + j, mean[j], inverse[j]);
     }
     (void)slot;
 }
@@ -154,12 +174,12 @@ static inline sums row_sums(const rows *v, idx r, double *parts) {
         return all;
     }
     for (idx c = 0; c < v->k; ++c, x += v->l, dy += v->l) {
-        double slope = row_sum(dy, v->l), along = row_product_sum(dy, x, v->l, mean);
-        all.slope += (double)w[c] * slope;
-        all.along += (double)w[c] * along;
+        product_sums s = row_product_sums(dy, x, v->l, mean);
+        all.slope += (double)w[c] * s.plain;
+        all.along += (double)w[c] * s.product;
         if (parts) {
-            *parts++ = slope;
-            *parts++ = along * v->inverse[r];
+            *parts++ = s.plain;
+            *parts++ = s.product * v->inverse[r];
         }
     }
     return all;
@@ -179,10 +199,110 @@ static inline void write_dx(const rows *v, idx r, sums s) {
             dx[i] = inverse * (dy[i] * w[i] - common - along * (x[i] - mean.high - mean.low));
         return;
     }
-    for (idx c = 0; c < v->k; ++c, x += v->l, dy += v->l, dx += v->l)
-        for (idx i = 0; i < v->l; ++i)
+    idx n = row_size(v);
+    for (idx c = 0; c < v->k; ++c, x += v->l, dy += v->l, dx += v->l) {
+        idx i = 0;
+        for (; i + VL <= v->l; i += VL) {
+            fetch(x + n + i);
+            fetch(dy + n + i);
+            vec d = load(x + i) - mean.high - mean.low;
+            store(dx + i, inverse * (load(dy + i) * w[c] - common - along * d));
+        }
+        for (; i < v->l; ++i)
             dx[i] = inverse * (dy[i] * w[c] - common - along * (x[i] - mean.high - mean.low));
+    }
 }
+
+/* -- backward: an affine map per element, one for all rows ------------------------------------- */
+
+static inline int by_element(const rows *v) { return v->l == 1 && v->g == 1 && v->k >= VL; }
+
+/* What dx of `some` rows from r on needs: of LANES at most, or of one that is not short. */
+static inline void find_terms(const rows *v, idx r, idx some, row_terms *to) {
+    const T *x = row_of(v, v->x, r), *dy = row_of(v, v->dy, r);
+    idx m = row_size(v);
+    if (is_short(m)) {
+        short_terms(x, dy, v->w, m, some, v->centred, v->mean + r, v->inverse + r, to);
+        return;
+    }
+    for (idx j = 0; j < some; ++j) {
+        sums s = row_sums(v, r + j, NULL);
+        pair mean = split(v->mean[r + j]);
+        double inverse = v->inverse[r + j];
+        to->high[j] = mean.high;
+        to->low[j] = mean.low;
+        to->inverse[j] = (T)inverse;
+        to->common[j] = v->centred ? (T)(s.slope / (double)m) : 0;
+        to->along[j] = (T)(s.along / (double)m * inverse * inverse);
+    }
+}
+
+/* The terms of a few rows, in every lane. */
+typedef struct {
+    vec high[TOGETHER], low[TOGETHER], inverse[TOGETHER], common[TOGETHER], along[TOGETHER];
+} wide_terms;
+
+/* A vector of columns of `some` rows: dx, and what its last `lanes` lanes add to dw and db, if
+ * these are there. */
+INLINE void column_step(const T *x, const T *dy, const T *w, T *dx, T *dw, T *db, idx size,
+                        const int some, const wide_terms *of, idx lanes) {
+    vec slope = dw ? load(dw) : (vec){0}, shift = dw ? load(db) : (vec){0}, scale = load(w);
+#pragma GCC unroll 4
+    for (int j = 0; j < some; ++j) {
+        vec d = load(x + j * size) - of->high[j] - of->low[j], g = load(dy + j * size);
+        vec product = g * (d * of->inverse[j]);
+        slope += lanes < VL ? masked(product, lanes) : product;
+        shift += lanes < VL ? masked(g, lanes) : g;
+        if (dx)
+            store(dx + j * size, of->inverse[j] * (g * scale - of->common[j] - of->along[j] * d));
+    }
+    if (!dw) return;
+    store(dw, slope);
+    store(db, shift);
+}
+
+static inline T *after(T *p, idx i) { return p ? p + i : NULL; }
+
+/* Rows r .. r + some - 1, whose terms begin at `first`. */
+INLINE void write_rows(const rows *v, idx r, const int some, const row_terms *terms, idx first,
+                       T *dw, T *db) {
+    wide_terms of;
+#pragma GCC unroll 4
+    for (int j = 0; j < some; ++j) {
+        of.high[j] = splat(terms->high[first + j]);
+        of.low[j] = splat(terms->low[first + j]);
+        of.inverse[j] = splat(terms->inverse[first + j]);
+        of.common[j] = splat(terms->common[first + j]);
+        of.along[j] = splat(terms->along[first + j]);
+    }
+    const T *x = row_of(v, v->x, r), *dy = row_of(v, v->dy, r), *w = v->w;
+    T *dx = v->dx ? (T *)row_of(v, v->dx, r) : NULL;
+    idx size = v->k, i = 0;
+    for (; i + VL <= size; i += VL)
+        column_step(x + i, dy + i, w + i, after(dx, i), after(dw, i), after(db, i), size, some, &of,
+                    VL);
+    idx rest = size - i;
+    if (!rest) return;
+    i = size - VL;
+    column_step(x + i, dy + i, w + i, after(dx, i), after(dw, i), after(db, i), size, some, &of,
+                rest);
+}
+
+/* Rows r .. stop - 1, with sums of dy xhat and of dy for each element, or without. */
+INLINE void element_rows(const rows *v, idx r, idx stop, T *dw, T *db) {
+    const idx step = is_short(v->k) ? LANES : TOGETHER;
+    for (idx some; r < stop; r += some) {
+        row_terms terms;
+        idx j = 0;
+        some = least(step, stop - r);
+        find_terms(v, r, some, &terms);
+        for (; j + TOGETHER <= some; j += TOGETHER)
+            write_rows(v, r + j, TOGETHER, &terms, j, dw, db);
+        for (; j < some; ++j) write_rows(v, r + j, 1, &terms, j, dw, db);
+    }
+}
+
+/* -- backward: any rows ------------------------------------------------------------------------ */
 
 /* What runs at once: samples whose partial sums fit the workspace. */
 typedef struct {
@@ -195,8 +315,12 @@ typedef struct {
 static void backward_task(void *ctx, idx task, int slot) {
     const backward *f = ctx;
     const rows *v = &f->v;
-    idx step = rows_per_task(v);
-    for (idx r = task * step; r < least(v->n * v->g, (task + 1) * step); ++r) {
+    idx step = rows_per_task(v), stop = least(v->n * v->g, (task + 1) * step);
+    if (by_element(v)) {
+        element_rows(v, task * step, stop, NULL, NULL);
+        return;
+    }
+    for (idx r = task * step; r < stop; ++r) {
         sums s = row_sums(v, r, f->parts ? f->parts + r * v->k * 2 : NULL);
         if (v->dx) write_dx(v, r, s);
     }
@@ -255,26 +379,22 @@ static void add_columns(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-/* Many rows of middle length with an affine map per element: CHUNK rows at a time while they are in
- * the cache, then chunks in index order. */
+/* Many rows with an affine map per element: CHUNK rows at a time while they are in the cache, then
+ * chunks in index order. */
 static inline int takes_chunks(const rows *v) {
-    return v->l == 1 && v->g == 1 && v->n >= 8 * CHUNK && v->k >= COLUMNS && v->k <= CHUNK_ROW;
+    return by_element(v) && v->n >= 8 * CHUNK && v->k <= CHUNK_ROW;
 }
+
+static inline idx chunks_per_task(const rows *v) { return most(1, TASK / (CHUNK * v->k)); }
 
 static void chunk_task(void *ctx, idx task, int slot) {
     const backward *f = ctx;
     const rows *v = &f->v;
-    T *restrict dw = f->chunks + task * 2 * v->k, *restrict db = dw + v->k;
-    memset(dw, 0, (size_t)(2 * v->k) * sizeof(T));
-    for (idx r = task * CHUNK; r < least(v->n, (task + 1) * CHUNK); ++r) {
-        if (v->dx) write_dx(v, r, row_sums(v, r, NULL));
-        const T *restrict x = row_of(v, v->x, r), *restrict dy = row_of(v, v->dy, r);
-        pair mean = split(v->mean[r]);
-        T inverse = (T)v->inverse[r];
-        for (idx i = 0; i < v->k; ++i) {
-            dw[i] += dy[i] * ((x[i] - mean.high - mean.low) * inverse);
-            db[i] += dy[i];
-        }
+    idx step = chunks_per_task(v);
+    for (idx i = task * step; i < least((task + 1) * step, ceil_div(v->n, CHUNK)); ++i) {
+        T *dw = f->chunks + i * 2 * v->k;
+        memset(dw, 0, (size_t)(2 * v->k) * sizeof(T));
+        element_rows(v, i * CHUNK, least(v->n, (i + 1) * CHUNK), dw, dw + v->k);
     }
     (void)slot;
 }
@@ -311,8 +431,8 @@ static rows samples(const rows *v, idx first, idx n) {
 static int backward_samples(backward *f, fastnn_task first, fastnn_task second) {
     const rows *v = &f->v;
     double all = (double)(v->n * v->g), size = all * (double)row_size(v);
-    idx firsts =
-        first == chunk_task ? ceil_div(v->n, CHUNK) : ceil_div(v->n * v->g, rows_per_task(v));
+    idx firsts = first == chunk_task ? ceil_div(ceil_div(v->n, CHUNK), chunks_per_task(v))
+                                     : ceil_div(v->n * v->g, rows_per_task(v));
     int status = FASTNN_OK;
     if (v->dx || f->totals)
         status = fastnn_parallel_for(firsts, first, f, v->threads, all * 20 + size / 2);

@@ -25,16 +25,18 @@ static void long_forward(const T *x, T *y, idx rows, idx c, int log_) {
     for (idx r = 0; r < rows; ++r) finish_row(x + r * c, y + r * c, c, top[r], end[r], log_);
 }
 
-static void long_backward(const T *y, const T *dy, T *dx, idx rows, idx c, int log_) {
+INLINE vec slope(vec y, vec dy, vec sum, int log_) {
+    return log_ ? dy - vexp_fall(y) * sum : y * (dy - sum);
+}
+
+INLINE void long_backward(const T *y, const T *dy, T *dx, idx rows, idx c, int log_) {
     T sum[FLAT];
     for (idx r = 0; r < rows; ++r) sum[r] = (T)row_dot(dy + r * c, log_ ? NULL : y + r * c, c);
     for (idx r = 0; r < rows; ++r, y += c, dy += c, dx += c) {
-        vec s = splat(sum[r]);
-        for (idx i = 0; i < c; i += VL) {
-            idx at = least(i, c - VL); /* the last vector overlaps the one before it */
-            vec v = load(y + at), d = load(dy + at);
-            store(dx + at, log_ ? d - vexp_fall(v) * s : v * (d - s));
-        }
+        vec s = splat(sum[r]), last = slope(load(y + c - VL), load(dy + c - VL), s, log_);
+        for (idx i = 0; i + VL <= c; i += VL)
+            store(dx + i, slope(load(y + i), load(dy + i), s, log_));
+        store(dx + c - VL, last);
     }
 }
 
@@ -61,73 +63,83 @@ static void short_backward(const T *y, const T *dy, T *dx, idx rows, idx c, int 
         spread(sums + r, c, (T)row_dot(dy + r, log_ ? NULL : y + r, c));
     for (idx i = 0; i < size; i += VL) {
         vec v = get(y + i, size - i, 0), d = get(dy + i, size - i, 0), s = load(sums + i);
-        put(dx + i, size - i, log_ ? d - vexp_fall(v) * s : v * (d - s));
+        put(dx + i, size - i, slope(v, d, s, log_));
     }
-}
-
-/* Sums down columns: short chains of vectors, totals in float64. */
-typedef struct {
-    vec part;
-    double total[VB / sizeof(T)];
-} column_sums;
-
-static inline void add(column_sums *s, vec v, idx i, idx c) {
-    s->part += v;
-    if (i % CHAIN != CHAIN - 1 && i != c - 1) return;
-    for (idx j = 0; j < VL; ++j) s->total[j] += (double)s->part[j];
-    s->part = (vec){0};
 }
 
 INLINE void columns_forward(const T *x, T *y, idx c, idx inner, idx size, int log_) {
-    vec top = splat(-(T)INFINITY);
-    for (idx i = 0; i < c; ++i) top = larger(get(x + i * inner, size, 0), top);
-    column_sums s = {0};
-    for (idx i = 0; i < c; ++i) {
-        vec e = vexp_fall(get(x + i * inner, size, 0) - top);
-        add(&s, e, i, c);
-        if (!log_) put(y + i * inner, size, e);
+    T top[WIDE], end[WIDE], kept[KEPT];
+    double sum[WIDE];
+    const int keeps = c * WIDE <= KEPT;
+    column_tops(x, inner, c, size, top, keeps ? kept : NULL);
+    for (idx i = 0; i < size; i += VL) {
+        column_sums s = {0};
+        vec t = load(top + i);
+        for (idx k = 0; k < c; ++k) {
+            T *here = keeps ? kept + k * WIDE + i : y + k * inner + i;
+            vec v = keeps ? load(here) : get(x + k * inner + i, size - i, 0);
+            vec e = vexp_fall(v - t);
+            add_column(&s, e, k, c);
+            if (!log_) keeps ? store(here, e) : put(here, size - i, e);
+        }
+        memcpy(sum + i, s.total, sizeof s.total);
     }
-    T last[VB / sizeof(T)];
-    ends(s.total, last, VL, log_);
-    vec end = load(last);
-    for (idx i = 0; i < c; ++i)
-        put(y + i * inner, size,
-            log_ ? get(x + i * inner, size, 0) - top - end : get(y + i * inner, size, 0) * end);
+    ends(sum, end, size, log_);
+    for (idx k = 0; k < c; ++k)
+        for (idx i = 0; i < size; i += VL) {
+            const T *from = log_ ? x : y;
+            vec v = keeps ? load(kept + k * WIDE + i) : get(from + k * inner + i, size - i, 0);
+            vec last = load(end + i);
+            put(y + k * inner + i, size - i, log_ ? v - load(top + i) - last : v * last);
+        }
 }
 
 INLINE void columns_backward(const T *y, const T *dy, T *dx, idx c, idx inner, idx size, int log_) {
-    column_sums s = {0};
-    for (idx i = 0; i < c; ++i) {
-        vec d = get(dy + i * inner, size, 0);
-        add(&s, log_ ? d : d * get(y + i * inner, size, 0), i, c);
+    T part[WIDE] = {0};
+    double sum[WIDE] = {0};
+    for (idx k = 0; k < c; ++k) {
+        for (idx i = 0; i < size; i += VL) {
+            vec d = get(dy + k * inner + i, size - i, 0);
+            if (!log_) d *= get(y + k * inner + i, size - i, 0);
+            store(part + i, load(part + i) + d);
+        }
+        if (k % CHAIN != CHAIN - 1 && k != c - 1) continue;
+        for (idx j = 0; j < WIDE; ++j) sum[j] += (double)part[j];
+        memset(part, 0, sizeof part);
     }
-    T last[VB / sizeof(T)];
-    for (idx j = 0; j < VL; ++j) last[j] = (T)s.total[j];
-    vec sum = load(last);
-    for (idx i = 0; i < c; ++i) {
-        vec v = get(y + i * inner, size, 0), d = get(dy + i * inner, size, 0);
-        put(dx + i * inner, size, log_ ? d - vexp_fall(v) * sum : v * (d - sum));
-    }
+    for (idx j = 0; j < WIDE; ++j) part[j] = (T)sum[j];
+    for (idx k = 0; k < c; ++k)
+        for (idx i = 0; i < size; i += VL) {
+            vec v = get(y + k * inner + i, size - i, 0), d = get(dy + k * inner + i, size - i, 0);
+            put(dx + k * inner + i, size - i, slope(v, d, load(part + i), log_));
+        }
 }
 
-/* A unit is a row, or VL neighbouring columns; a task is a few units. */
-static idx units(const softmax *v) { return v->outer * ceil_div(v->inner, VL); }
-static idx units_per_task(const softmax *v) { return most(1, WORK / (v->c * least(v->inner, VL))); }
+/* A unit is a row, or WIDE neighbouring columns; a task is a few units. */
+static idx units(const softmax *v) { return v->outer * ceil_div(v->inner, WIDE); }
+static idx units_per_task(const softmax *v) {
+    return most(1, WORK / (v->c * least(v->inner, WIDE)));
+}
+
+INLINE void some_columns(const softmax *v, idx start, idx size, int log_) {
+    const T *x = (const T *)v->x + start, *dy = v->dy ? (const T *)v->dy + start : NULL;
+    T *y = (T *)v->y + start;
+    if (dy)
+        columns_backward(x, dy, y, v->c, v->inner, size, log_);
+    else
+        columns_forward(x, y, v->c, v->inner, size, log_);
+}
 
 /* Whether all columns are there is a constant for the compiler, which leaves tests out of loops. */
 static void columns(const softmax *v, idx unit) {
-    idx blocks = ceil_div(v->inner, VL), column = unit % blocks * VL;
-    idx start = unit / blocks * v->c * v->inner + column, size = least(VL, v->inner - column);
-    const T *x = (const T *)v->x + start, *dy = v->dy ? (const T *)v->dy + start : NULL;
-    T *y = (T *)v->y + start;
-    if (dy && size == VL)
-        columns_backward(x, dy, y, v->c, v->inner, VL, v->log);
-    else if (dy)
-        columns_backward(x, dy, y, v->c, v->inner, size, v->log);
-    else if (size == VL)
-        columns_forward(x, y, v->c, v->inner, VL, v->log);
+    idx blocks = ceil_div(v->inner, WIDE), column = unit % blocks * WIDE;
+    idx start = unit / blocks * v->c * v->inner + column, size = least(WIDE, v->inner - column);
+    if (size == WIDE && v->log)
+        some_columns(v, start, WIDE, 1);
+    else if (size == WIDE)
+        some_columns(v, start, WIDE, 0);
     else
-        columns_forward(x, y, v->c, v->inner, size, v->log);
+        some_columns(v, start, size, v->log);
 }
 
 static void row_block(const softmax *v, idx row, idx rows) {
@@ -135,8 +147,12 @@ static void row_block(const softmax *v, idx row, idx rows) {
     T *y = (T *)v->y + row * v->c;
     if (v->c < SHORT)
         dy ? short_backward(x, dy, y, rows, v->c, v->log) : short_forward(x, y, rows, v->c, v->log);
+    else if (!dy)
+        long_forward(x, y, rows, v->c, v->log);
+    else if (v->log)
+        long_backward(x, dy, y, rows, v->c, 1);
     else
-        dy ? long_backward(x, dy, y, rows, v->c, v->log) : long_forward(x, y, rows, v->c, v->log);
+        long_backward(x, dy, y, rows, v->c, 0);
 }
 
 static void task_of(void *ctx, idx task, int slot) {

@@ -136,28 +136,50 @@ static inline double corrected(const moments *rest, double count, double *mean) 
     return var < 0 ? 0 : var;
 }
 
-/* Sum of dy[i] * (row[i] - mean). */
-static inline double row_product_sum(const T *dy, const T *row, idx size, pair mean) {
-    double sum = 0;
+typedef struct {
+    double plain, product;
+} product_sums;
+
+/* Sums of dy[i] and of dy[i] * (row[i] - mean). In one pass: two streams from memory wait for each
+ * other's first lines of a page no longer. */
+static inline product_sums row_product_sums(const T *dy, const T *row, idx size, pair mean) {
+    product_sums sum = {0, 0};
     const int vectors = size >= VL;
     vec high = splat(mean.high), low = splat(mean.low);
     for (; size > 0; row += CHAIN_BLOCK, dy += CHAIN_BLOCK, size -= CHAIN_BLOCK) {
         idx block = least(size, CHAIN_BLOCK), i = 0;
-        vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+        vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, p0 = {0}, p1 = {0}, p2 = {0}, p3 = {0};
         for (; i + 4 * VL <= block; i += 4 * VL) {
-            s0 += load(dy + i) * (load(row + i) - high - low);
-            s1 += load(dy + i + VL) * (load(row + i + VL) - high - low);
-            s2 += load(dy + i + 2 * VL) * (load(row + i + 2 * VL) - high - low);
-            s3 += load(dy + i + 3 * VL) * (load(row + i + 3 * VL) - high - low);
+            vec g0 = load(dy + i), g1 = load(dy + i + VL);
+            vec g2 = load(dy + i + 2 * VL), g3 = load(dy + i + 3 * VL);
+            s0 += g0;
+            s1 += g1;
+            s2 += g2;
+            s3 += g3;
+            p0 += g0 * (load(row + i) - high - low);
+            p1 += g1 * (load(row + i + VL) - high - low);
+            p2 += g2 * (load(row + i + 2 * VL) - high - low);
+            p3 += g3 * (load(row + i + 3 * VL) - high - low);
         }
-        for (; i + VL <= block; i += VL) s0 += load(dy + i) * (load(row + i) - high - low);
+        for (; i + VL <= block; i += VL) {
+            vec g = load(dy + i);
+            s0 += g;
+            p0 += g * (load(row + i) - high - low);
+        }
         if (vectors) {
-            const T *x = row + block - VL, *g = dy + block - VL;
-            if (i < block) s1 += masked(load(g) * (load(x) - high - low), block - i);
-            sum += total((s0 + s1) + (s2 + s3));
+            if (i < block) {
+                vec g = load(dy + block - VL), d = load(row + block - VL) - high - low;
+                s1 += masked(g, block - i);
+                p1 += masked(g * d, block - i);
+            }
+            sum.plain += total((s0 + s1) + (s2 + s3));
+            sum.product += total((p0 + p1) + (p2 + p3));
             continue;
         }
-        for (; i < block; ++i) sum += (double)dy[i] * (double)(row[i] - mean.high - mean.low);
+        for (; i < block; ++i) {
+            sum.plain += (double)dy[i];
+            sum.product += (double)dy[i] * (double)(row[i] - mean.high - mean.low);
+        }
     }
     return sum;
 }

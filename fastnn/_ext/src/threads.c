@@ -32,8 +32,10 @@
 #endif
 
 enum { MAX_WORKERS = 255 };
-enum { SPINS = 4000 };               /* about 20 to 40 us awake after a region, then sleep */
-static const double SERIAL_NS = 6e4; /* below this a second thread gains less than its wake-up */
+enum { SPINS = 4000 }; /* about 20 to 40 us awake after a region, then sleep */
+/* Below these a second thread gains less than the bell costs: while it spins, and asleep. */
+static const double AWAKE_NS = 5e3, ASLEEP_NS = 2e4;
+static const double LOOK_NS = 6e4; /* work that is worth a look at the clock */
 static const uint64_t SECOND = 1000000000, CHECK_NS = 50 * 1000 * 1000, FOREVER = UINT64_MAX;
 static const uint32_t CLOSED = UINT32_MAX;
 
@@ -49,7 +51,7 @@ static struct {
     _Atomic int caller_sleeps;
     _Atomic int stopped; /* workers need not finish their tasks */
     _Atomic int busy;    /* a region is running */
-    int workers;         /* started so far; guarded by busy */
+    _Atomic int workers; /* started so far; changes only while busy */
 } pool = {.ticket = UINT32_MAX};
 
 static _Thread_local enum { FREE, CALLER, WORKER } role; /* not FREE: it runs tasks */
@@ -142,7 +144,7 @@ int fastnn_stopped(void) {
  */
 static int worth_a_look(double nanoseconds) {
     mine.unlooked += nanoseconds;
-    if (mine.unlooked < SERIAL_NS) return 0;
+    if (mine.unlooked < LOOK_NS) return 0;
     mine.unlooked = 0;
     return 1;
 }
@@ -292,11 +294,17 @@ static int wait_for_claimed(uint32_t claimed, int status) {
     return status;
 }
 
+static int worth_a_bell(int threads, double nanoseconds) {
+    if (nanoseconds >= ASLEEP_NS) return 1;
+    return nanoseconds >= AWAKE_NS && pool.workers >= threads - 1 &&
+           !atomic_load_explicit(&pool.sleepers, memory_order_relaxed);
+}
+
 int fastnn_parallel_for(idx ntasks, fastnn_task fn, void *ctx, int threads, double nanoseconds) {
     if (threads > MAX_WORKERS + 1) threads = MAX_WORKERS + 1;
     if (threads > ntasks) threads = (int)ntasks;
-    if (threads <= 1 || nanoseconds < SERIAL_NS || role != FREE || ntasks >= (idx)CLOSED ||
-        atomic_exchange(&pool.busy, 1))
+    if (threads <= 1 || !worth_a_bell(threads, nanoseconds) || role != FREE ||
+        ntasks >= (idx)CLOSED || atomic_exchange(&pool.busy, 1))
         return run_serially(ntasks, fn, ctx, nanoseconds);
     while (pool.workers < threads - 1 && start_worker(pool.workers + 1)) ++pool.workers;
     role = CALLER;

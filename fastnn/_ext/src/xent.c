@@ -12,6 +12,8 @@ enum { STATE = 3, MOST_ROWS = FLAT };
 
 typedef fastnn_xent_args xent;
 
+#define INLINE static inline __attribute__((always_inline))
+
 /* weight = sum of a[i] b[i], gap = sum of a[i] b[i] (top - x[i]); NULL stands for ones. */
 typedef struct {
     double weight, gap;
@@ -43,20 +45,18 @@ static void tops_and_sums(const T *x, idx rows, idx c, T *top, double *sum) {
     for (idx r = 0; r < rows; ++r) sum[r] = row_dot(e + r * c, NULL, c);
 }
 
-static void forward_row(const xent *v, idx n, T top, double sum, double high) {
-    const T *x = (const T *)v->x + n * v->c, *w = v->w;
+/* Of the one class with probability 1, whose logit is x. */
+static inline gaps label_gap(const xent *v, idx n, T top, T x) {
+    double weight = v->w ? (double)((const T *)v->w)[v->labels[n]] : 1;
+    return (gaps){weight, weight * ((double)top - (double)x)};
+}
+
+/* Loss and state of row n from the gaps of its probabilities and of all ones. */
+static inline void finish_row(const xent *v, idx n, T top, double sum, double high, gaps hit,
+                              gaps all) {
     double keep = 1 - v->smoothing, spread = v->smoothing / (double)v->c;
-    gaps hit;
-    if (v->labels) {
-        idx y = (idx)v->labels[n];
-        hit.weight = w ? (double)w[y] : 1;
-        hit.gap = hit.weight * ((double)top - (double)x[y]);
-    } else {
-        hit = row_gaps(x, (const T *)v->target + n * v->c, w, v->c, top);
-    }
     double loss = keep * (hit.gap + hit.weight * high), weight = keep * hit.weight;
     if (spread > 0) {
-        gaps all = row_gaps(x, w, NULL, v->c, top);
         loss += spread * (all.gap + all.weight * high);
         weight += spread * all.weight;
     }
@@ -64,6 +64,17 @@ static void forward_row(const xent *v, idx n, T top, double sum, double high) {
     if (!v->state) return;
     double *state = v->state + n * STATE;
     state[0] = (double)top, state[1] = sum, state[2] = weight;
+}
+
+static void forward_row(const xent *v, idx n, T top, double sum, double high) {
+    const T *x = (const T *)v->x + n * v->c, *w = v->w;
+    gaps hit, all = {0, 0};
+    if (v->labels)
+        hit = label_gap(v, n, top, x[v->labels[n]]);
+    else
+        hit = row_gaps(x, (const T *)v->target + n * v->c, w, v->c, top);
+    if (v->smoothing > 0) all = row_gaps(x, w, NULL, v->c, top);
+    finish_row(v, n, top, sum, high, hit, all);
 }
 
 static void forward_task(void *ctx, idx task, int slot) {
@@ -161,6 +172,8 @@ static void backward_task(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
+#include "xent_columns.h"
+
 /* The losses' sum and that of the weights that the mean divides by. */
 static void add_up(const xent *v) {
     double loss[4] = {0}, weight = 0;
@@ -173,14 +186,18 @@ static void add_up(const xent *v) {
     v->totals[1] = weight;
 }
 
+static int run(const xent *v, fastnn_task rows, fastnn_task columns, double row) {
+    double work = (double)v->n * (row + 0.4 * (double)v->c);
+    if (v->inner > 1)
+        return fastnn_parallel_for(ceil_div(column_units(v), units_per_task(v)), columns, (void *)v,
+                                   v->threads, work);
+    return fastnn_parallel_for(ceil_div(v->n, block_rows(v->c)), rows, (void *)v, v->threads, work);
+}
+
 int FN(softmax_xent_forward)(const xent *v) {
-    int status = fastnn_parallel_for(ceil_div(v->n, block_rows(v->c)), forward_task, (void *)v,
-                                     v->threads, (double)v->n * (20 + 0.4 * (double)v->c));
+    int status = run(v, forward_task, forward_columns, 20);
     if (status == FASTNN_OK && v->totals) add_up(v);
     return status;
 }
 
-int FN(softmax_xent_backward)(const xent *v) {
-    return fastnn_parallel_for(ceil_div(v->n, block_rows(v->c)), backward_task, (void *)v,
-                               v->threads, (double)v->n * (10 + 0.4 * (double)v->c));
-}
+int FN(softmax_xent_backward)(const xent *v) { return run(v, backward_task, backward_columns, 10); }

@@ -13,11 +13,8 @@ from fastnn.ops.loss.spec import (
     LossCall,
     RowScale,
     finish,
-    from_rows,
-    labels_or_target,
     margin_scale,
     row_scale,
-    to_rows,
 )
 
 
@@ -31,14 +28,13 @@ def softmax_cross_entropy_forward(
     out: Array | None,
     save: bool,
 ) -> tuple[Array, Any]:
-    labels, target = labels_or_target(call, goal)
-    rows = to_rows(call, x)
-    n = len(rows)
-    losses, state = np.empty(n), np.empty((n, 3)) if save else None
-    given = (rows, labels, target, w, call.label_smoothing, call.ignore_index)
+    labels, target = (None, goal) if call.soft else (goal, None)
+    losses, state = np.empty(call.rows), np.empty((call.rows, 3)) if save else None
+    given = (x, labels, target, w, call.label_smoothing, call.ignore_index)
     total, divisor = _loss.softmax_xent_forward(*given, losses, state)
     if sample_weight is not None or call.reduction == "none":
-        scale = row_scale(call, labels, w, sample_weight)
+        flat = None if labels is None else labels.reshape(-1)
+        scale = row_scale(call, flat, w, sample_weight)
         return finish(call, scale.weigh(losses), scale.divisor, out), (given, state, scale)
     if call.reduction == "sum":
         divisor = 1.0
@@ -50,9 +46,8 @@ def softmax_cross_entropy_backward(
     call: LossCall, saved: Any, dy: Array, needs: tuple[str, ...]
 ) -> tuple[Array | None, ...]:
     given, state, scale = saved
-    rows = given[0]
-    dx = np.empty_like(rows) if "x" in needs else None
-    dt = np.empty_like(rows) if "target" in needs else None
+    dx = empty(call.x, call.dtype) if "x" in needs else None
+    dt = empty(call.x, call.dtype) if "target" in needs else None
     if dx is not None or dt is not None:
         each, gain = None, 0.0
         if scale.weights is None and call.reduction != "none" and scale.divisor:
@@ -60,7 +55,7 @@ def softmax_cross_entropy_backward(
         else:
             each = scale.gradients(call, dy)
         _loss.softmax_xent_backward(*given, state, each, gain, dx, dt)
-    return (from_rows(call, dx), from_rows(call, dt))[: 1 + call.soft]
+    return (dx, dt)[: 1 + call.soft]
 
 
 soft_cross_entropy_forward = softmax_cross_entropy_forward
