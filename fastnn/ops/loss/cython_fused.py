@@ -34,33 +34,33 @@ def softmax_cross_entropy_forward(
     labels, target = labels_or_target(call, goal)
     rows = to_rows(call, x)
     n = len(rows)
-    losses, state = np.empty(n), np.empty((n, 3)) if save else None
+    losses, state = empty(n, "float64"), empty((n, 3), "float64") if save else None
     given = (rows, labels, target, w, call.label_smoothing, call.ignore_index)
     total, divisor = _loss.softmax_xent_forward(*given, losses, state)
     if sample_weight is not None or call.reduction == "none":
         scale = row_scale(call, labels, w, sample_weight)
-        return finish(call, scale.weigh(losses), scale.divisor, out), (given, state, scale)
+        return finish(call, scale.weigh(losses), scale.divisor, out), (given, state, *scale)
     if call.reduction == "sum":
         divisor = 1.0
-    y = finish(call, total, divisor, out)
-    return y, (given, state, RowScale(None, divisor))
+    return finish(call, total, divisor, out), (given, state, None, divisor)
 
 
 def softmax_cross_entropy_backward(
     call: LossCall, saved: Any, dy: Array, needs: tuple[str, ...]
 ) -> tuple[Array | None, ...]:
-    given, state, scale = saved
+    given, state, weights, divisor = saved
     rows = given[0]
-    dx = np.empty_like(rows) if "x" in needs else None
-    dt = np.empty_like(rows) if "target" in needs else None
+    dx = empty(rows.shape, call.dtype) if "x" in needs else None
+    dt = empty(rows.shape, call.dtype) if "target" in needs else None
     if dx is not None or dt is not None:
         each, gain = None, 0.0
-        if scale.weights is None and call.reduction != "none" and scale.divisor:
-            gain = float(dy) / scale.divisor
+        if weights is None and call.reduction != "none" and divisor:
+            gain = float(dy) / divisor
         else:
-            each = scale.gradients(call, dy)
+            each = RowScale(weights, divisor).gradients(call, dy)
         _loss.softmax_xent_backward(*given, state, each, gain, dx, dt)
-    return (from_rows(call, dx), from_rows(call, dt))[: 1 + call.soft]
+    dx = from_rows(call, dx)
+    return (dx, from_rows(call, dt)) if call.soft else (dx,)
 
 
 soft_cross_entropy_forward = softmax_cross_entropy_forward
