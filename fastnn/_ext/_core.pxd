@@ -249,7 +249,7 @@ cdef extern from "src/fastnn.h" nogil:
     ctypedef struct limits_args "fastnn_limits_args":
         const void *source "from"
         void *target "to"
-        idx size
+        idx size, tasks
         int threads
 
     ctypedef struct tensor "fastnn_tensor":

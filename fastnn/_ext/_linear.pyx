@@ -3,7 +3,7 @@
 cimport numpy as cnp
 
 from fastnn._ext._core cimport (
-    check, colsum_args, data, gemm_args, idx, kernel_table, kernels, new_array, num_threads
+    check, colsum_args, data, gemm_args, kernel_table, kernels, new_array, num_threads
 )
 
 cnp.import_array()
