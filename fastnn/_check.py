@@ -6,11 +6,11 @@ aligned, C-contiguous arrays of one dtype and sane whole numbers.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
+from fastnn import _ext
 from fastnn.errors import DtypeError, OptionError, ShapeError
 
 Array = np.ndarray[Any, Any]
@@ -21,6 +21,9 @@ MOST = 2**31
 _REALS = (int, float, np.integer, np.floating)
 # A bool is an int, and timedelta64 an np.integer.
 _NO_NUMBERS = (bool, np.bool_, np.timedelta64)
+
+_plain_floats = None if _ext.missing else _ext._core.plain_floats
+_compiled_within = None if _ext.missing else _ext._loss.within
 
 F4, F8, I8 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 
@@ -87,9 +90,8 @@ def labels(op: str, name: str, value: Any) -> Array:
 
 def _within(a: Array, size: int, also: int) -> bool:
     """Whether all of the int64 array `a` is in [0, size), or `also`; False may mean not known."""
-    compiled: Any = sys.modules.get("fastnn._ext._loss")  # if anything has loaded it yet
-    if compiled is not None:
-        return bool(compiled.within(a, size, also))
+    if _compiled_within is not None:
+        return bool(_compiled_within(a, size, also))
     # As unsigned numbers, negative ones are huge: one pass finds both kinds of error.
     return not a.size or bool(a.view(np.uint64).max() < size)
 
@@ -97,7 +99,10 @@ def _within(a: Array, size: int, also: int) -> bool:
 def below(
     op: str, name: str, a: Array, size: int, limit: str, also: tuple[str, int] | None = None
 ) -> None:
-    """Entries of the int64 array `a` are from 0 to size-1, or the option `also`, (name, value)."""
+    """Entries of the int64 array `a` are from 0 to size-1, or the option `also`, (name, value).
+
+    `limit` says where the size is from, with braces for it: "x has C={} classes".
+    """
     if size and _within(a, size, 0 if also is None else also[1]):
         return
     wrong = a.view(np.uint64) >= size
@@ -108,7 +113,8 @@ def below(
         where = f"{name}[{', '.join(map(str, place))}]" if place else name
         rule = "" if also is None else f" or {also[0]}={also[1]}"
         raise ShapeError(
-            f"{op}: {where} is {a[place]} but {limit}; {name} must be from 0 to {size - 1}{rule}"
+            f"{op}: {where} is {a[place]} but {limit.format(size)}; {name} must be from 0 to "
+            f"{size - 1}{rule}"
         )
 
 
@@ -119,6 +125,17 @@ def same_dtype(op: str, first: str, x: Array, **others: Array | None) -> None:
             raise DtypeError(
                 f"{op}: {first} is {x.dtype} but {name} is {a.dtype}; they must be the same"
             )
+
+
+def weighted(op: str, x: Any, w: Any, b: Any) -> tuple[Array, Array, Array | None]:
+    """x, w and an optional b normalised, of one dtype."""
+    if _plain_floats is not None and _plain_floats(x, w, b):  # 0.5 us less than one by one
+        return x, w, b
+    x = array(op, "x", x)
+    w = array(op, "w", w)
+    b = optional(op, "b", b)
+    same_dtype(op, "x", x, w=w, b=b)
+    return x, w, b
 
 
 def whole(op: str, name: str, value: Any, least: int) -> int:

@@ -116,7 +116,10 @@ def check_precision(precision: str, name: str = "precision") -> str:
 
 environment = parse_environment(os.environ)
 
-policy: ContextVar[Policy] = ContextVar("fastnn_policy", default=Policy())  # noqa: B039
+USUAL = Policy()
+"""What holds outside of any scope."""
+
+policy: ContextVar[Policy] = ContextVar("fastnn_policy", default=USUAL)
 """The policy in force. A ContextVar, so that it is right in threads and in async code."""
 
 

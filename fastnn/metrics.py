@@ -86,7 +86,7 @@ def top_k_accuracy(y_true: Array, y_score: Array, k: int = 5) -> float:
             "and N C"
         )
     k = _check.whole(what, "k", k, 1)
-    _check.below(what, "y_true", labels, scores.shape[1], f"C={scores.shape[1]}")
+    _check.below(what, "y_true", labels, scores.shape[1], "C={}")
     own = np.take_along_axis(scores, labels[:, None], 1)
     later = np.arange(scores.shape[1]) > labels[:, None]
     ahead = (scores > own) | ((scores == own) & later)

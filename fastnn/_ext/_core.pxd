@@ -249,7 +249,7 @@ cdef extern from "src/fastnn.h" nogil:
     ctypedef struct limits_args "fastnn_limits_args":
         const void *source "from"
         void *target "to"
-        idx size
+        idx size, tasks
         int threads
 
     ctypedef struct tensor "fastnn_tensor":
@@ -324,6 +324,7 @@ cdef extern from "src/fastnn.h" nogil:
 
 cdef const kernel_table *kernels(cnp.ndarray a) except NULL
 cdef void *data(object a) except? NULL
+cdef cnp.ndarray new_array(int axes, cnp.npy_intp *sizes, int typenum)
 cdef int num_threads() except -1
 cdef idx workspace() except -1
 cdef int check(int status) except -1

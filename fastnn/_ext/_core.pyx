@@ -261,12 +261,13 @@ cdef int check(int status) except -1:
 
 
 def multiply_add(cnp.ndarray source not None, cnp.ndarray target not None, idx rounds):
-    """The loop of limits.c; the number of vectors is 12 * 16 * threads * rounds."""
+    """The loop of limits.c, a task for every 16 of `target`; vectors: 12 * tasks * rounds."""
     cdef limits_args args
     cdef int status
     cdef const kernel_table *table = kernels(target)
     args.source, args.target = data(source), data(target)
-    args.size, args.threads = rounds, num_threads()
+    args.size, args.tasks = rounds, cnp.PyArray_SIZE(target) // 16
+    args.threads = num_threads()
     with nogil:
         status = table.limits_multiply_add(&args)
     check(status)

@@ -3,10 +3,33 @@
 cimport numpy as cnp
 
 from fastnn._ext._core cimport (
-    check, colsum_args, data, gemm_args, kernel_table, kernels, num_threads
+    check, colsum_args, data, gemm_args, kernel_table, kernels, new_array, num_threads
 )
 
 cnp.import_array()
+
+
+def forward(cnp.ndarray x not None, cnp.ndarray w not None, b, out):
+    """x wT (+ b) over the last axis of x, in `out` or a new array."""
+    cdef gemm_args args
+    cdef int status, axes = cnp.PyArray_NDIM(x)
+    cdef const kernel_table *table = kernels(x)
+    cdef cnp.npy_intp sizes[64]
+    args.n, args.k = cnp.PyArray_DIM(w, 0), cnp.PyArray_DIM(w, 1)
+    args.m = cnp.PyArray_SIZE(x) // args.k
+    if out is None:
+        for i in range(axes):
+            sizes[i] = cnp.PyArray_DIM(x, i)
+        sizes[axes - 1] = args.n
+        out = new_array(axes, sizes, cnp.PyArray_TYPE(x))
+    args.a, args.b, args.bias, args.c = data(x), data(w), data(b), data(out)
+    args.a_row, args.a_col, args.b_row, args.b_col = args.k, 1, 1, args.k
+    args.ldc = args.n
+    args.threads = num_threads()
+    with nogil:
+        status = table.gemm(&args)
+    check(status)
+    return out
 
 
 def gemm(cnp.ndarray a not None, cnp.ndarray b not None, bias, cnp.ndarray c not None):

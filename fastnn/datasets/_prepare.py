@@ -137,7 +137,7 @@ def one_hot(labels: Array, classes: int, *, dtype: Any = np.float32) -> Array:
     classes = _check.whole("one_hot", "classes", classes, 1)
     y = _check.labels("one_hot", "labels", labels)
     _check.ndim("one_hot", "labels", y, "N")
-    _check.below("one_hot", "labels", y, classes, f"classes={classes}")
+    _check.below("one_hot", "labels", y, classes, "classes={}")
     result = np.zeros((len(y), classes), dtype)
     result[np.arange(len(y)), y] = 1
     return result

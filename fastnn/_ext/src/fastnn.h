@@ -342,7 +342,7 @@ typedef struct {
 typedef struct {
     const void *from;
     void *to;
-    idx size;
+    idx size, tasks;
     int threads;
 } fastnn_limits_args;
 

@@ -53,7 +53,6 @@ enum { AHEAD = 1 << 18 };          /* elements of a that are packed at a time */
 enum { THIN = 4 };                 /* rows that are worth no packing of a transposed b */
 enum { FEW = MR < 8 ? MR : 8 };    /* rows, of one panel, that are worth no packing of a plain b */
 enum { SWEEP = 2048 / sizeof(T) }; /* columns of b that are read at a time in place */
-enum { FETCH = 512 / sizeof(T) };  /* elements ahead in a line of transposed b */
 
 typedef struct {
     const fastnn_gemm_args *args;
@@ -80,39 +79,91 @@ static void pack_low_task(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-/* A panel of transposed b, read once, against m packed rows: the tile's chains, lane by lane. */
-static inline __attribute__((always_inline)) void thin(const idx m, idx columns, idx k, const T *a,
-                                                       const T *b, idx line, T *c, idx ldc,
-                                                       const epilogue *e) {
-    vec x[2 * THIN] = {{0}};
-    idx groups = ceil_div(columns, VL), head = (idx)((uintptr_t)b / sizeof(T)) % VL;
-    head = head ? VL - head : 0; /* lines are read in whole cache lines, for many share a set */
-    for (idx k0 = 0; k0 < k;) {
-        idx start = least(k0, k - VL), skip = k0 - start, end = k0 == 0 && head ? head : VL;
-        for (idx g = 0; g < groups; ++g) {
-            const T *lines = b + g * VL * line + start, *row = a + start * m;
-            vec v[VB / sizeof(T)], *sum = x + g * THIN;
-            for (idx i = 0; i < VL; ++i) __builtin_prefetch(lines + i * line + FETCH, 0, 2);
-            load_lines(v, lines, columns - g * VL, line);
-            if (end - skip == VL)
-                for (idx i = 0; i < VL; ++i)
-                    for (idx r = 0; r < m; ++r) sum[r] += row[i * m + r] * v[i];
-            else { /* by way of memory, so that v above stays in registers */
-                T cells[(VB / sizeof(T)) * (VB / sizeof(T))] __attribute__((aligned(VB)));
-                for (idx i = 0; i < VL; ++i) store(cells + i * VL, v[i]);
-                for (idx i = skip; i < end; ++i)
-                    for (idx r = 0; r < m; ++r) sum[r] += row[i * m + r] * load(cells + i * VL);
-            }
+/* sums += products of `depth` packed rows with as many lines of turned b: the tile's chains. */
+static inline __attribute__((always_inline)) void add_turned(const idx m, vec *sums, idx depth,
+                                                             const T *a, const T *b) {
+    for (idx i = 0; i < depth; ++i, a += m, b += NR)
+        for (idx r = 0; r < m; ++r) {
+            sums[r] += a[r] * load(b);
+            sums[THIN + r] += a[r] * load(b + VL);
         }
-        k0 = start + end;
+}
+
+static epilogue low_epilogue(const low *it, idx p, idx j) {
+    const fastnn_gemm_args *g = it->args;
+    epilogue e = {.accumulate = p > 0};
+    if (p + 1 == k_blocks(g->k) && g->bias) e.column_bias = (const T *)g->bias + j;
+    return e;
+}
+
+/* How far the sums of m rows by a panel are. */
+typedef struct {
+    const T *a;    /* packed rows from k on */
+    idx p, k, end; /* the block of k in work, where they are in it, and its end */
+} thin_place;
+
+static thin_place thin_start(const low *it, idx p) {
+    return (thin_place){low_a(it, p), p, block_start(it, p), block_start(it, p + 1)};
+}
+
+/* The next `count` lines of k, turned, in `b`; c gets a block's sums when they are complete. */
+static inline __attribute__((always_inline)) void
+thin_lines(const idx m, const low *it, vec *sums, thin_place *at, idx j, const T *b, idx count) {
+    if (count == VL / 2 && at->k + VL / 2 < at->end) { /* most often */
+        add_turned(m, sums, VL / 2, at->a, b);
+        at->a += VL / 2 * m;
+        at->k += VL / 2;
+        return;
     }
-    for (idx r = 0; r < m; ++r)
-        for (idx j = 0; j < columns; ++j) {
-            T value = x[j / VL * THIN + r][j % VL];
-            if (e->accumulate) value += c[r * ldc + j];
-            if (e->column_bias) value += e->column_bias[j];
-            c[r * ldc + j] = value;
+    while (count > 0) {
+        idx depth = least(count, at->end - at->k);
+        add_turned(m, sums, depth, at->a, b);
+        at->a += depth * m;
+        at->k += depth;
+        b += depth * NR;
+        count -= depth;
+        if (at->k < at->end) continue;
+        epilogue e = low_epilogue(it, at->p, j);
+        T *c = (T *)it->args->c + j;
+        for (idx r = 0; r < m; ++r, c += it->args->ldc) {
+            finish(c, sums[r], &e, 0, 0);
+            finish(c + VL, sums[THIN + r], &e, 0, VL);
+            sums[r] = sums[THIN + r] = splat(0);
         }
+        if (at->p + 1 < it->p1) *at = thin_start(it, at->p + 1);
+    }
+}
+
+/* A whole panel of transposed b, read once, against m packed rows. A few lines are turned while
+ * those before are multiplied: the chains alone, or the reading, would leave the CPU waiting. */
+static inline __attribute__((always_inline)) void thin(const idx m, const low *it, idx j) {
+    enum { TURN = 2 * SQUARE };
+    const fastnn_gemm_args *g = it->args;
+    const T *b = (const T *)g->b + j * g->b_col;
+    T turned[2][(SQUARE + TURN) * 2 * SQUARE] __attribute__((aligned(VB)));
+    vec sums[2 * THIN] = {{0}};
+    thin_place at = thin_start(it, it->p0);
+    idx k0 = at.k, k = block_start(it, it->p1), line = g->b_col;
+    idx skew = (idx)((uintptr_t)(b + k0) / sizeof(T)) % VL; /* lines of a cache are read whole */
+    idx end = least(skew ? k0 + VL - skew : k0 + TURN, k);
+    for (idx before = 0, turn = 0; k0 < k || before; turn ^= 1) {
+        T *to = turned[turn] + VL * NR, *from = turned[turn ^ 1] + VL * NR;
+        for (idx i = 0; i < NR; i += VL)
+            for (idx q = k0; q < end; q += VL) {
+                idx start = least(q, g->k - VL); /* the last ones once more rather than fewer */
+                vec v[SQUARE];
+                load_square(v, b + i * line + start, line);
+                for (idx l = 0; l < VL; ++l) store(to + (start - k0 + l) * NR + i, v[l]);
+                idx count = least(before, VL / 2);
+                thin_lines(m, it, sums, &at, j, from, count);
+                from += count * NR;
+                before -= count;
+            }
+        thin_lines(m, it, sums, &at, j, from, before);
+        before = end - k0;
+        k0 = end;
+        end = least(k0 + TURN, k);
+    }
 }
 
 /* sums[m][SWEEP] += products with whole rows of b, `columns` wide: the tile's chains again. */
@@ -156,36 +207,27 @@ static void sweep_block(const fastnn_gemm_args *g, T *sums, idx j, idx columns, 
             finish((T *)g->c + r * g->ldc + j + i, load(sums + r * SWEEP + i), e, 0, i);
 }
 
-static epilogue low_epilogue(const low *it, idx p, idx j) {
-    const fastnn_gemm_args *g = it->args;
-    epilogue e = {.accumulate = p > 0};
-    if (p + 1 == k_blocks(g->k) && g->bias) e.column_bias = (const T *)g->bias + j;
-    return e;
-}
-
 /* One panel of c. */
 static void low_panel(const low *it, T *panel, idx j) {
     const fastnn_gemm_args *g = it->args;
     idx columns = least(g->n - j, NR);
-    T *c = (T *)g->c + j;
-    for (idx p = it->p0; p < it->p1; ++p) {
-        idx k0 = block_start(it, p), k = block_start(it, p + 1) - k0;
-        const T *from = (const T *)g->b + k0 * g->b_row + j * g->b_col, *a = low_a(it, p);
-        epilogue e = low_epilogue(it, p, j);
-        switch (g->b_row == 1 && k >= VL ? g->m : 0) {
+    switch (g->b_row == 1 && g->k >= VL && columns == NR ? g->m : 0) {
 #define CASE(m)                                                                                    \
     case m:                                                                                        \
-        thin(m, columns, k, a, from, g->b_col, c, g->ldc, &e);                                     \
-        break;
-            CASE(1)
-            CASE(2)
-            CASE(3)
-            CASE(4)
+        thin(m, it, j);                                                                            \
+        return;
+        CASE(1)
+        CASE(2)
+        CASE(3)
+        CASE(4)
 #undef CASE
-        default:
-            pack_b_panel(panel, panel_width(g->n, j), from, k, columns, g->b_row, g->b_col);
-            multiply(g->m, columns, k, a, panel, c, g->ldc, e);
-        }
+    }
+    for (idx p = it->p0; p < it->p1; ++p) {
+        idx k0 = block_start(it, p), k = block_start(it, p + 1) - k0;
+        epilogue e = low_epilogue(it, p, j);
+        pack_b_panel(panel, panel_width(g->n, j), (const T *)g->b + k0 * g->b_row + j * g->b_col, k,
+                     columns, g->b_row, g->b_col);
+        multiply(g->m, columns, k, low_a(it, p), panel, (T *)g->c + j, g->ldc, e);
     }
 }
 

@@ -113,7 +113,7 @@ static inline idx packed_columns(idx n, idx k) {
 /* Elements of m packed rows, k deep; one vector more, for packers store whole vectors. */
 static inline idx packed_rows(idx m, idx k) { return m * k + VL; }
 
-/* Transpose VL vectors of VL elements: first within their lanes of 16 bytes, then whole lanes. Full
+/* Transpose VL vectors of VL elements: within their lanes of 16 bytes, and whole lanes. Full
  * interleaving would take fewer lines here, but no CPU has it in one instruction. */
 /* SINGLE: interleaved elements, PAIR: pairs of them, both of a lane's LOW or HIGH half; EVEN, ODD:
  * those lanes of a, then of b. */
@@ -151,32 +151,39 @@ static inline idx packed_rows(idx m, idx k) { return m * k + VL; }
 #define PAIR_HIGH 1, 3
 #endif
 
-static inline void transpose(vec *v) {
-    enum { LANE = 16 / sizeof(T), SIZE = VB / sizeof(T) };
-    vec t[SIZE];
+enum { LANE = 16 / sizeof(T), SQUARE = VB / sizeof(T) };
+
+/* Groups of LANE vectors: lanes of each group, transposed. */
+static inline void transpose_within(vec *v) {
+    vec t[SQUARE];
 #if FASTNN_BITS == 32
-    for (int i = 0; i < SIZE; i += 2) {
+    for (int i = 0; i < SQUARE; i += 2) {
         t[i] = SHUFFLE(v[i], v[i + 1], SINGLE_LOW);
         t[i + 1] = SHUFFLE(v[i], v[i + 1], SINGLE_HIGH);
     }
-    for (int i = 0; i < SIZE; i += 4)
+    for (int i = 0; i < SQUARE; i += 4)
         for (int j = 0; j < 2; ++j) {
             v[i + 2 * j] = SHUFFLE(t[i + j], t[i + j + 2], PAIR_LOW);
             v[i + 2 * j + 1] = SHUFFLE(t[i + j], t[i + j + 2], PAIR_HIGH);
         }
 #else
-    for (int i = 0; i < SIZE; i += 2) {
+    for (int i = 0; i < SQUARE; i += 2) {
         t[i] = SHUFFLE(v[i], v[i + 1], PAIR_LOW);
         t[i + 1] = SHUFFLE(v[i], v[i + 1], PAIR_HIGH);
     }
-    for (int i = 0; i < SIZE; ++i) v[i] = t[i];
+    for (int i = 0; i < SQUARE; ++i) v[i] = t[i];
 #endif
+}
+
+static inline void transpose(vec *v) {
+    transpose_within(v);
 #if VB == 32
+    vec t[SQUARE];
     for (int j = 0; j < LANE; ++j) {
         t[j] = SHUFFLE(v[j], v[LANE + j], EVEN);
         t[LANE + j] = SHUFFLE(v[j], v[LANE + j], ODD);
     }
-    for (int i = 0; i < SIZE; ++i) v[i] = t[i];
+    for (int i = 0; i < SQUARE; ++i) v[i] = t[i];
 #elif VB == 64
     for (int j = 0; j < LANE; ++j) {
         vec even = SHUFFLE(v[j], v[LANE + j], EVEN), odd = SHUFFLE(v[j], v[LANE + j], ODD);
@@ -190,13 +197,41 @@ static inline void transpose(vec *v) {
 #endif
 }
 
+/* VL cells from each of VL lines, transposed. Halves of lines are joined as they are read, which
+ * leaves a shuffle less per vector than to transpose whole ones. */
+static inline void load_square(vec *v, const T *from, idx line) {
+#if JOINS && VB == 64
+    const T *second = from + LANE * line, *third = second + LANE * line;
+    const T *fourth = third + LANE * line;
+    for (idx i = 0, at = 0; i < LANE; ++i, at += line)
+        for (idx half = 0; half < 2; ++half) {
+            idx p = at + half * 2 * LANE;
+            vec low = join(from + p, second + p), high = join(third + p, fourth + p);
+            v[2 * half * LANE + i] = SHUFFLE(low, high, EVEN);
+            v[(2 * half + 1) * LANE + i] = SHUFFLE(low, high, ODD);
+        }
+    transpose_within(v);
+#elif JOINS
+    for (idx i = 0; i < LANE; ++i)
+        for (idx half = 0; half < 2; ++half) {
+            const T *p = from + i * line + half * LANE;
+            v[half * LANE + i] = join(p, p + LANE * line);
+        }
+    transpose_within(v);
+#else
+    for (idx i = 0; i < VL; ++i) v[i] = load(from + i * line);
+    transpose(v);
+#endif
+}
+
 /* VL cells from each of the first `rows` lines, zeros for the others up to VL; transposed. */
 static inline void load_lines(vec *v, const T *from, idx rows, idx line) {
-    if (rows >= VL)
-        for (idx i = 0; i < VL; ++i) v[i] = load(from + i * line);
-    else
+    if (rows >= VL) {
+        load_square(v, from, line);
+    } else {
         for (idx i = 0; i < VL; ++i) v[i] = i < rows ? load(from + i * line) : (vec){0};
-    transpose(v);
+        transpose(v);
+    }
 }
 
 /* to[k][width] from `rows` <= width lines of `from`, each contiguous along k; missing rows are 0.

@@ -26,10 +26,10 @@ static void multiply_add_task(void *ctx, idx task, int slot) {
     (void)slot;
 }
 
-/* `size` rounds of 12 multiply-adds of vectors per task, PARTS tasks per thread; `from` has 14 * 16
- * elements, `to` PARTS * 16 per thread. */
+/* `size` rounds of 12 multiply-adds of vectors per task; `from` has 14 * 16 elements, `to` 16 per
+ * task. */
 int FN(limits_multiply_add)(const limits *v) {
-    return fastnn_parallel_for(PARTS * v->threads, multiply_add_task, (void *)v, v->threads, 1e9);
+    return fastnn_parallel_for(v->tasks, multiply_add_task, (void *)v, v->threads, 1e9);
 }
 
 static void copy_task(void *ctx, idx task, int slot) {

@@ -418,10 +418,10 @@ struct step {
 
 static void step_task(void *ctx, idx task, int slot) {
     const step *st = ctx;
-    idx panels = ceil_div(st->it->hp, NR), i = task % st->parts;
-    range q = {part(panels, st->parts, i) * NR,
-               least(part(panels, st->parts, i + 1) * NR, st->it->hp)};
-    if (q.from < q.to) st->run(st, st->first + task / st->parts, q);
+    idx panels = ceil_div(st->it->hp, NR);
+    range q = {part(panels, st->parts, task) * NR,
+               least(part(panels, st->parts, task + 1) * NR, st->it->hp)};
+    for (idx gate = 0; q.from < q.to && gate < st->gates; ++gate) st->run(st, st->first + gate, q);
     (void)slot;
 }
 
@@ -430,9 +430,9 @@ static void run_step(step st) {
     pass *it = (pass *)st.it;
     st.parts = it->split ? it->v->threads : 1;
     if (!it->split)
-        for (idx gate = 0; gate < st.gates; ++gate) step_task(&st, gate, 0);
+        step_task(&st, 0, 0);
     else if (it->status == FASTNN_OK) /* of many such regions: the wake-up is paid once */
-        it->status = fastnn_parallel_for(st.gates * st.parts, step_task, &st, it->v->threads, 1e9);
+        it->status = fastnn_parallel_for(st.parts, step_task, &st, it->v->threads, 1e9);
 }
 
 static void add_input(const step *st, idx gate, range q) {

@@ -63,21 +63,32 @@ static inline vec select(ivec mask, vec yes, vec no) {
 #endif
 }
 
-/* 0, 1, 2 ... in a vector. */
+/* 0, 1, 2 ... for a vector, and in one. */
 #if VB * 8 / FASTNN_BITS == 2
-#define COUNT ((ivec){0, 1})
+#define NUMBERS 0, 1
 #elif VB * 8 / FASTNN_BITS == 4
-#define COUNT ((ivec){0, 1, 2, 3})
+#define NUMBERS 0, 1, 2, 3
 #elif VB * 8 / FASTNN_BITS == 8
-#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7})
+#define NUMBERS 0, 1, 2, 3, 4, 5, 6, 7
 #else
-#define COUNT ((ivec){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#define NUMBERS 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 #endif
+#define COUNT ((ivec){NUMBERS})
 
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define JOINS (VB > 16) /* whether `join` is there */
 #else
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#define JOINS 0
+#endif
+
+#if JOINS
+typedef T halfu __attribute__((vector_size(VB / 2), aligned(sizeof(T)), may_alias));
+/* A vector of two halves from memory. */
+static inline vec join(const T *low, const T *high) {
+    return __builtin_shufflevector(*(const halfu *)low, *(const halfu *)high, NUMBERS);
+}
 #endif
 
 /* EVENS, ODDS: every other element of two vectors; ZIP_LOW, ZIP_HIGH: the halves of two,

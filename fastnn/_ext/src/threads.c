@@ -39,19 +39,23 @@ static const double LOOK_NS = 6e4; /* work that is worth a look at the clock */
 static const uint64_t SECOND = 1000000000, CHECK_NS = 50 * 1000 * 1000, FOREVER = UINT64_MAX;
 static const uint32_t CLOSED = UINT32_MAX;
 
+/* What threads write in turn is apart from what they wait on, by two lines of a cache, for a CPU
+ * may fetch them in pairs. */
+#define APART _Alignas(128)
+
 static struct {
-    _Atomic uint64_t ticket; /* generation << 32 | next task to claim; CLOSED: none */
-    _Atomic(fastnn_task) fn; /* these four change only while the ticket is CLOSED */
+    APART _Atomic uint64_t ticket; /* generation << 32 | next task to claim; CLOSED: none */
+    _Atomic(fastnn_task) fn;       /* these four change only while the ticket is CLOSED */
     _Atomic(void *) ctx;
     _Atomic uint32_t ntasks;
     _Atomic int threads;
-    _Atomic uint32_t done; /* tasks finished in this generation */
-    _Atomic uint32_t bell; /* rung once per region; idle workers sleep on it */
-    _Atomic int sleepers;
+    APART _Atomic uint32_t done; /* tasks finished in this generation */
     _Atomic int caller_sleeps;
-    _Atomic int stopped; /* workers need not finish their tasks */
-    _Atomic int busy;    /* a region is running */
-    _Atomic int workers; /* started so far; changes only while busy */
+    _Atomic int stopped;         /* workers need not finish their tasks */
+    APART _Atomic uint32_t bell; /* rung once per region; idle workers sleep on it */
+    _Atomic int sleepers;
+    APART _Atomic int busy; /* a region is running */
+    _Atomic int workers;    /* started so far; changes only while busy */
 } pool = {.ticket = UINT32_MAX};
 
 static _Thread_local enum { FREE, CALLER, WORKER } role; /* not FREE: it runs tasks */
@@ -255,14 +259,15 @@ static int run_serially(idx ntasks, fastnn_task fn, void *ctx, double nanosecond
 
 static void open_region(uint32_t ntasks, fastnn_task fn, void *ctx, int threads) {
     uint64_t generation = (atomic_load(&pool.ticket) >> 32) + 1;
-    atomic_store(&pool.ticket, generation << 32 | CLOSED);
-    atomic_store(&pool.fn, fn);
-    atomic_store(&pool.ctx, ctx);
-    atomic_store(&pool.ntasks, ntasks);
-    atomic_store(&pool.threads, threads);
-    atomic_store(&pool.done, 0);
-    atomic_store(&pool.stopped, 0);
-    atomic_store(&pool.ticket, generation << 32);
+    atomic_store_explicit(&pool.ticket, generation << 32 | CLOSED, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    atomic_store_explicit(&pool.fn, fn, memory_order_relaxed);
+    atomic_store_explicit(&pool.ctx, ctx, memory_order_relaxed);
+    atomic_store_explicit(&pool.ntasks, ntasks, memory_order_relaxed);
+    atomic_store_explicit(&pool.threads, threads, memory_order_relaxed);
+    atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool.stopped, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool.ticket, generation << 32, memory_order_release);
     atomic_fetch_add(&pool.bell, 1);
     if (atomic_load(&pool.sleepers)) wake_all(&pool.bell);
 }

@@ -9,7 +9,7 @@ from fastnn import _check
 from fastnn._check import Array
 from fastnn.dispatch import Described, Op
 from fastnn.errors import ShapeError
-from fastnn.ops.conv import check_ranks, weighted_arrays
+from fastnn.ops.conv import check_ranks
 from fastnn.ops.conv.spec import ConvGrads
 from fastnn.ops.conv_transpose import spec
 from fastnn.ops.conv_transpose.spec import ConvTransposeCall
@@ -236,7 +236,7 @@ def _described(
     backend: str | None,
 ) -> Described:
     """What the fronts do with their arguments, for any rank."""
-    x, w, b = weighted_arrays(op, x, w, b)
+    x, w, b = _check.weighted(op, x, w, b)
     axes = len(letters.split())
     call = _describe(
         op,

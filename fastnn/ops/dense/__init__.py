@@ -76,10 +76,7 @@ def _linear(
     LinearGrads(x=array([[3., 2., 2.]]), w=array([[1., 2., 3.],
            [2., 4., 6.]]), b=None)
     """
-    x = _check.array("linear", "x", x)
-    w = _check.array("linear", "w", w)
-    b = _check.optional("linear", "b", b)
-    _check.same_dtype("linear", "x", x, w=w, b=b)
+    x, w, b = _check.weighted("linear", x, w, b)
     call = _describe(_check.dtype_name(x), x.shape, w.shape, None if b is None else b.shape)
     return Described(call, (x, w, b), out, backend)
 

@@ -89,7 +89,7 @@ def _embedding(
     if padding_idx is not None:
         padding_idx = _check.whole(op, "padding_idx", padding_idx, -_check.MOST)
     call = _describe(_check.dtype_name(w), indices.shape, w.shape, padding_idx)
-    _check.below(op, "indices", indices, len(w), f"w has V={len(w)} rows")
+    _check.below(op, "indices", indices, len(w), "w has V={} rows")
     return Described(call, (indices, w), out, backend)
 
 

@@ -111,29 +111,32 @@ def _softmax_cross_entropy(
     op = "softmax_cross_entropy"
     x = _check.array(op, "x", x)
     labels = _check.labels(op, "labels", labels)
-    w = _check.optional(op, "w", w)
-    sample_weight = _check.optional(op, "sample_weight", sample_weight)
-    _check.same_dtype(op, "x", x, w=w, sample_weight=sample_weight)
+    if w is not None or sample_weight is not None:
+        w = _check.optional(op, "w", w)
+        sample_weight = _check.optional(op, "sample_weight", sample_weight)
+        _check.same_dtype(op, "x", x, w=w, sample_weight=sample_weight)
+    # Options of these types are keys that mean one thing (True and 1.0 are equal to 1): the
+    # common call is one look-up.
+    if not (
+        type(reduction) is str and type(ignore_index) is int and type(label_smoothing) is float
+    ):
+        reduction = _check.choice(op, "reduction", reduction, spec.REDUCTIONS)
+        ignore_index = _check.whole(op, "ignore_index", ignore_index, -_check.MOST)
+        label_smoothing = _check.real(op, "label_smoothing", label_smoothing)
     call = _describe_entropy(
         op,
         _check.dtype_name(x),
         x.shape,
-        _check.choice(op, "reduction", reduction, spec.REDUCTIONS),
+        reduction,
         False,
-        _check.whole(op, "ignore_index", ignore_index, -_check.MOST),
-        _check.real(op, "label_smoothing", label_smoothing),
+        ignore_index,
+        label_smoothing,
         labels.shape,
         None if w is None else w.shape,
         None if sample_weight is None else sample_weight.shape,
     )
-    _check.below(
-        op,
-        "labels",
-        labels,
-        x.shape[1],
-        f"x has C={x.shape[1]} classes",
-        also=("ignore_index", call.ignore_index),
-    )
+    also = ("ignore_index", call.ignore_index)
+    _check.below(op, "labels", labels, x.shape[1], "x has C={} classes", also)
     return Described(call, (x, labels, w, sample_weight), out, backend)
 
 
@@ -337,7 +340,7 @@ def _multi_margin_loss(
         labels.shape,
         None if w is None else w.shape,
     )
-    _check.below(op, "labels", labels, x.shape[1], f"x has C={x.shape[1]} classes")
+    _check.below(op, "labels", labels, x.shape[1], "x has C={} classes")
     return Described(call, (x, labels, w), out, backend)
 
 
@@ -355,6 +358,8 @@ def _describe_entropy(
     sample_weight: tuple[int, ...] | None,
 ) -> LossCall:
     """The call of a cross-entropy, once every rule about its sizes and options holds."""
+    _check.choice(op, "reduction", reduction, spec.REDUCTIONS)
+    _check.whole(op, "ignore_index", ignore_index, -_check.MOST)
     weights = w is not None, sample_weight is not None
     call = LossCall(dtype, x, reduction, soft, *weights, ignore_index, label_smoothing)
     _check_shapes(op, call, goal, w)

@@ -29,31 +29,31 @@ def softmax_cross_entropy_forward(
     save: bool,
 ) -> tuple[Array, Any]:
     labels, target = (None, goal) if call.soft else (goal, None)
-    losses, state = np.empty(call.rows), np.empty((call.rows, 3)) if save else None
+    losses = empty(call.rows, "float64")
+    state = empty((call.rows, 3), "float64") if save else None
     given = (x, labels, target, w, call.label_smoothing, call.ignore_index)
     total, divisor = _loss.softmax_xent_forward(*given, losses, state)
     if sample_weight is not None or call.reduction == "none":
         flat = None if labels is None else labels.reshape(-1)
         scale = row_scale(call, flat, w, sample_weight)
-        return finish(call, scale.weigh(losses), scale.divisor, out), (given, state, scale)
+        return finish(call, scale.weigh(losses), scale.divisor, out), (given, state, *scale)
     if call.reduction == "sum":
         divisor = 1.0
-    y = finish(call, total, divisor, out)
-    return y, (given, state, RowScale(None, divisor))
+    return finish(call, total, divisor, out), (given, state, None, divisor)
 
 
 def softmax_cross_entropy_backward(
     call: LossCall, saved: Any, dy: Array, needs: tuple[str, ...]
 ) -> tuple[Array | None, ...]:
-    given, state, scale = saved
+    given, state, weights, divisor = saved
     dx = empty(call.x, call.dtype) if "x" in needs else None
     dt = empty(call.x, call.dtype) if "target" in needs else None
     if dx is not None or dt is not None:
         each, gain = None, 0.0
-        if scale.weights is None and call.reduction != "none" and scale.divisor:
-            gain = float(dy) / scale.divisor
+        if weights is None and call.reduction != "none" and divisor:
+            gain = float(dy) / divisor
         else:
-            each = scale.gradients(call, dy)
+            each = RowScale(weights, divisor).gradients(call, dy)
         _loss.softmax_xent_backward(*given, state, each, gain, dx, dt)
     return (dx, dt)[: 1 + call.soft]
 

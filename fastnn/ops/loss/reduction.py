@@ -9,6 +9,11 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype(np.float32),
+    "float64": np.dtype(np.float64),
+}
+
 REDUCTIONS = ("mean", "sum", "none")
 
 
@@ -18,7 +23,7 @@ def scalar(call: Any, value: float, out: Array | None) -> Array:
         with np.errstate(over="ignore"):
             value = float(np.asarray(value, call.dtype))
     if out is None:
-        return np.array(value, call.dtype)
+        return np.array(value, _DTYPES[call.dtype])
     out[...] = value
     return out
 

@@ -77,7 +77,9 @@ class SoftLossGrads(NamedTuple):
 
 def labels_or_target(call: LossCall, goal: Array) -> tuple[Array | None, Array | None]:
     """`goal` as labels, flat, or as rows of probabilities; the other is None."""
-    return (None, to_rows(call, goal)) if call.soft else (goal.reshape(-1), None)
+    if call.soft:
+        return None, to_rows(call, goal)
+    return goal if goal.ndim == 1 else goal.reshape(-1), None
 
 
 def to_rows(call: LossCall, a: Array) -> Array:
