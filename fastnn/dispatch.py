@@ -273,6 +273,9 @@ class Op(Generic[P, Y, G]):
         How to draw arrays that are not plain numbers, by name (labels, variances).
     terms
         The length of the longest sum of a call: it sets the tolerance of comparisons.
+    gain
+        How many times as large as `dy` the terms are that the gradient of the first array is
+        added up from, given a call and its arguments: they may cancel. None: no larger.
     exact
         Made of sums, products and comparisons only, hence bitwise comparable on small integers.
     smooth
@@ -299,6 +302,7 @@ class Op(Generic[P, Y, G]):
         errors: Callable[[], Iterator[Bad]],
         terms: Callable[[Any], int],
         draw: Mapping[str, Draw] | None = None,
+        gain: Callable[[Any, Mapping[str, Any]], float] | None = None,
         exact: bool = True,
         smooth: bool = False,
         updates: Sequence[str] = (),
@@ -318,6 +322,7 @@ class Op(Generic[P, Y, G]):
         self.errors = errors
         self.terms = terms
         self.draw = dict(draw or {})
+        self.gain = gain
         self.exact = exact
         self.smooth = smooth
         self.updates = tuple(updates)
