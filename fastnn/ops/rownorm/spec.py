@@ -92,11 +92,13 @@ def terms(call: RowCall) -> int:
 
 def gain(call: RowCall, arguments: Mapping[str, Any]) -> float:
     """Of a row's dx over its dy, before terms cancel: a row of one number has inverse 316, dx 0."""
+    if not math.prod(call.x):
+        return 1.0
     rows = arguments["x"].reshape(call.rows, -1)
     squares = (rows - call.centred * rows.mean(axis=1, keepdims=True)) ** 2
     w = arguments.get("w")
     scale = 1.0 if w is None else float(np.abs(w).max(initial=0.0))
-    return scale / math.sqrt(float(squares.mean(axis=1).min(initial=np.inf)) + call.eps)
+    return scale / math.sqrt(float(squares.mean(axis=1).min()) + call.eps)
 
 
 def affine_maps(call: RowCall, w: Array | None, b: Array | None) -> tuple[Array, Array]:
