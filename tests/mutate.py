@@ -2,9 +2,9 @@
 
     python tests/mutate.py --python 60 --c 40 --seed 0 [--json FILE]
 
-Works on a copy of the checkout, which must be built in place. A mutant is one changed token in
-dispatch, validation, a front, naive backward code, a Cython door or a C kernel; killed if the slice
-of the tests that concerns its file fails, or if it no longer builds. What survives is printed.
+Works on a copy of the checkout, which must be built in place and importable. A mutant is one
+changed token in dispatch, validation, a front, naive backward code or a C kernel; killed if the
+slice of the tests that concerns its file fails, or if it no longer builds. Survivors are printed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+from fastnn import dispatch
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 120  # for the tests of one mutant: one that hangs is found, too
@@ -76,13 +78,20 @@ class Mutant(NamedTuple):
         return f"{self.path}:{self.line}:{self.column} {self.old.strip()} -> {self.new.strip()}"
 
 
-FRONT = ("tests/test_errors.py", "tests/test_fronts.py", "tests/test_sizes.py")
+FRONT = ("tests/test_errors.py", "tests/test_sizes.py", "tests/test_fronts.py")
+FAMILIES = ("conv", "pool", "norm", "activation", "softmax", "loss", "recurrent", "values")
+KNOWN = tuple(f"tests/test_known_{family}.py" for family in FAMILIES)
 NUMBERS = ("tests/test_conformance.py", "tests/test_naive.py", "tests/test_properties.py")
+# One operation per kind of arguments: options, labels, arrays that are updated, several results.
+SOME = [
+    f"--op={name}" for name in ("relu", "conv2d", "batch_norm", "lstm", "softmax_cross_entropy")
+]
 OWN = {  # tests of files that are no operation's
-    "fastnn/dispatch.py": ("tests/test_dispatch.py", "tests/test_errors.py", "tests/test_fronts.py",
-                           "tests/test_properties.py", "-k", "not numba"),
-    "fastnn/_check.py": ("tests/test_errors.py", "tests/test_fronts.py", "tests/test_sizes.py"),
-    "fastnn/_config.py": ("tests/test_config.py", "tests/test_dispatch.py"),
+    "fastnn/dispatch.py": ("tests/test_dispatch.py", "tests/test_config.py", *FRONT, NUMBERS[2],
+                           *SOME, "-k", "not big"),
+    "fastnn/_check.py": (*FRONT, "tests/test_dispatch.py", *KNOWN),
+    "fastnn/_config.py": ("tests/test_config.py", "tests/test_dispatch.py",
+                          "tests/test_threads.py"),
 }  # fmt: skip
 # Which operations a C source is seen through.
 KERNELS = {
@@ -149,23 +158,17 @@ def python_mutants() -> dict[str, list[Mutant]]:
         kinds["dispatch and validation"] += places(path, tests)
     for family in sorted((ROOT / "fastnn/ops").iterdir()):
         if (family / "__init__.py").exists():
-            names = _operations(family)
+            names = [f"--op={name}" for name in _operations(family.name)]
             front = f"fastnn/ops/{family.name}/__init__.py"
-            kinds["fronts"] += places(
-                front, (*FRONT, *NUMBERS[:1], "-k", f"({names}) and not numba")
-            )
+            kinds["fronts"] += places(front, (*FRONT, *KNOWN, *names))
             naive = f"fastnn/ops/{family.name}/naive.py"
             if (ROOT / naive).exists():
-                kinds["backward"] += places(
-                    naive, (*NUMBERS[1::-1], "-k", f"({names}) and not numba"), "backward"
-                )
+                kinds["backward"] += places(naive, (NUMBERS[1], *KNOWN, *names), "backward")
     return kinds
 
 
-def _operations(family: Path) -> str:
-    text = (family / "__init__.py").read_text()
-    names = re.findall(r"^(\w+) = Op\(", text, flags=re.M)
-    return " or ".join(names) or family.name
+def _operations(family: str) -> list[str]:
+    return [name for name, module in dispatch._announced.items() if module.endswith(f".{family}")]
 
 
 def c_mutants() -> list[Mutant]:
@@ -174,8 +177,10 @@ def c_mutants() -> list[Mutant]:
     for name, ops in KERNELS.items():
         path = f"fastnn/_ext/src/{name}.c"
         if (ROOT / path).exists():
-            files = (NUMBERS[0], NUMBERS[2], "tests/test_guard_pages.py")
-            found += places(path, (*files, "-k", f"({ops}) and not numba"))
+            files = (NUMBERS[0], NUMBERS[2], "tests/test_guard_pages.py", *KNOWN)
+            parts = ops.split(" or ")
+            names = [f"--op={n}" for n in dispatch._announced if any(part in n for part in parts)]
+            found += places(path, (*files, *names, "-k", f"({ops}) and not numba"))
     return found
 
 
