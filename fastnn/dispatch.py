@@ -559,9 +559,22 @@ def _check_out(op: str, out: Any, call: Any, arrays: tuple[Array | None, ...]) -
         raise ShapeError(f"{op}: out has shape {out.shape}; the result has {call.out}")
     if not out.flags.writeable:
         raise ShapeError(f"{op}: out is read-only; it must be writable")
+    direct = out.flags.carray and out.dtype.isnative
+    if not direct and _overlaps_itself(out):
+        raise ShapeError(f"{op}: out has strides {out.strides}; its elements may not share memory")
     if any(a is not None and np.may_share_memory(out, a) for a in arrays):
         return None
-    return out if out.flags.carray and out.dtype.isnative else None
+    return out if direct else None
+
+
+def _overlaps_itself(a: Array) -> bool:
+    """Whether an axis steps into what those of smaller steps cover: no slice or transpose does."""
+    reach = a.itemsize
+    for step, n in sorted((abs(s), n) for s, n in zip(a.strides, a.shape, strict=True) if n > 1):
+        if step < reach:
+            return True
+        reach += step * (n - 1)
+    return False
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from proofs import errors, integers, special, training
+from proofs import errors, integers, overlap, special, training
 
 import fastnn
 from fastnn._cases import Case
@@ -41,6 +41,12 @@ def test_a_wrong_bit_is_seen():
     assert integers.different(right, right) is None
     wrong = right._replace(grads={"x": np.nextafter(np.ones(3), 2), "b": None})
     assert integers.different(wrong, right) == "dx"
+
+
+def test_out_in_the_bytes_of_an_input():
+    right, refused, failures = overlap.run(1500)
+    assert not failures, "\n".join(failures[:5])
+    assert right > 1000 and refused
 
 
 def test_the_terms_of_a_gradient_may_be_larger_than_it():

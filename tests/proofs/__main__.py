@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import fastnn
-from proofs import errors, integers, large, sizes, special, training
+from proofs import errors, integers, large, overlap, sizes, special, training
 
 DATA = Path(__file__).resolve().parents[2] / "docs" / "reliability.json"
 
@@ -74,6 +74,15 @@ def run_integers(args):
     return "R4", "integers", figure, not failures and count >= 1_000_000, failures
 
 
+def run_overlap(args):
+    right, refused, failures = overlap.run(args.n or 1_000_000, args.seed)
+    figure = (
+        f"{right + refused + len(failures):,} calls with `out` and an input in one buffer: "
+        f"{right:,} right, {refused:,} refused as `out` overlaps itself, {len(failures)} wrong"
+    )
+    return "R11", "overlap", figure, not failures and (args.n or 1_000_000) >= 1_000_000, failures
+
+
 RUNS = {
     "sizes": run_sizes,
     "large": run_large,
@@ -81,6 +90,7 @@ RUNS = {
     "training": run_training,
     "errors": run_errors,
     "integers": run_integers,
+    "overlap": run_overlap,
 }
 
 
