@@ -256,7 +256,8 @@ class Tree:
     def test(self, tests: tuple[str, ...]) -> str:
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider",
                    "-o", "filterwarnings=default", "--no-header", *tests]  # fmt: skip
-        paths = os.pathsep.join((str(self.root), str(self.root / "tests")))
+        paths = os.pathsep.join((str(self.root), str(self.root / "tests"),
+                                 os.environ.get("PYTHONPATH", "")))  # fmt: skip
         env = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(
