@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from proofs import errors, integers, overlap, special, training
+from proofs import (
+    batches,
+    errors,
+    integers,
+    overlap,
+    sequences,
+    special,
+    threads,
+    training,
+)  # fmt: skip
 
 import fastnn
 from fastnn._cases import Case
@@ -47,6 +56,20 @@ def test_out_in_the_bytes_of_an_input():
     right, refused, failures = overlap.run(1500)
     assert not failures, "\n".join(failures[:5])
     assert right > 1000 and refused
+
+
+def test_bits_of_many_threads_again_and_again():
+    calls, failures = threads.run(1, ("float32",))
+    assert not failures and calls > 1000, failures
+
+
+def test_batches_of_any_size():
+    calls, failures = batches.run((1, 2, 33), ("float32",))
+    assert not failures and calls > 500, failures[:5]
+
+
+def test_sets_of_lengths():
+    assert not sequences.run(1500)
 
 
 def test_the_terms_of_a_gradient_may_be_larger_than_it():

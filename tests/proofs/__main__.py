@@ -13,7 +13,20 @@ from pathlib import Path
 import numpy as np
 
 import fastnn
-from proofs import errors, integers, large, overlap, sizes, special, training
+from proofs import (
+    batches,
+    errors,
+    integers,
+    large,
+    memory,
+    overlap,
+    sequences,
+    sizes,
+    special,
+    threads,
+    training,
+    window,
+)  # fmt: skip
 
 DATA = Path(__file__).resolve().parents[2] / "docs" / "reliability.json"
 
@@ -83,6 +96,52 @@ def run_overlap(args):
     return "R11", "overlap", figure, not failures and (args.n or 1_000_000) >= 1_000_000, failures
 
 
+def run_threads(args):
+    times = args.n or 100
+    calls, failures = threads.run(times)
+    figure = (
+        f"{calls:,} calls of all operations that the pool shares, forward and backward, "
+        f"{times} times on each of 1 to 16 threads: {len(failures)} operations differ"
+    )
+    return "R7", "threads", figure, not failures and times >= 100, failures
+
+
+def run_batches(args):
+    calls, failures = batches.run(range(1, (args.n or batches.MOST) + 1))
+    figure = (
+        f"{calls:,} batches of 1 to {args.n or batches.MOST} of {batches.MOST} samples, first, "
+        f"last and anywhere, of {len(batches.PER_SAMPLE)} operations: {len(failures)} differ"
+    )
+    return "R8", "batches", figure, not failures and args.n is None, failures
+
+
+def run_sequences(args):
+    count = args.n or 100_000
+    failures = sequences.run(count, args.seed)
+    figure = f"{count:,} sets of lengths of rnn, lstm and gru: {len(failures)} differ"
+    return "R13", "sequences", figure, not failures and count >= 100_000, failures
+
+
+def run_memory(args):
+    count = args.n or 1_000_000
+    made, grown, seconds = memory.run(count)
+    figure = (
+        f"resident memory grew by {grown / 1e6:.2f} MB over {made:,} forward and backward calls "
+        f"of every operation, {seconds:.0f} s"
+    )
+    return "R16", "growth", figure, grown < 1e6 and count >= 1_000_000, []
+
+
+def run_window(args):
+    found = window.run()
+    figure = "4222 x 4222 with a window of 127 x 127 at stride 1: " + "; ".join(
+        f"{what} {'right' if right else 'WRONG'} in {seconds:.0f} s and {extra:.0f} MB beside it"
+        for what, extra, seconds, right in found
+    )
+    good = all(right and extra < 100 for _, extra, _, right in found)
+    return "R20", "stride 1", figure, good, []
+
+
 RUNS = {
     "sizes": run_sizes,
     "large": run_large,
@@ -91,6 +150,11 @@ RUNS = {
     "errors": run_errors,
     "integers": run_integers,
     "overlap": run_overlap,
+    "threads": run_threads,
+    "batches": run_batches,
+    "sequences": run_sequences,
+    "memory": run_memory,
+    "window": run_window,
 }
 
 
