@@ -90,6 +90,7 @@ SOME = [
 ]
 OWN = {  # tests of files that are no operation's
     "fastnn/dispatch.py": ("tests/test_dispatch.py", "tests/test_config.py", *FRONT, NUMBERS[2],
+                           "tests/test_mutants.py",
                            *SOME, "-k", "not big"),
     "fastnn/_check.py": (*FRONT, "tests/test_dispatch.py", *KNOWN),
     "fastnn/_config.py": ("tests/test_config.py", "tests/test_dispatch.py",
@@ -163,7 +164,9 @@ def python_mutants() -> dict[str, list[Mutant]]:
         if (family / "__init__.py").exists():
             names = [f"--op={name}" for name in _operations(family.name)]
             front = f"fastnn/ops/{family.name}/__init__.py"
-            kinds["fronts"] += places(front, (*FRONT, *KNOWN, *names))
+            kinds["fronts"] += places(
+                front, (*FRONT, *KNOWN, NUMBERS[0], *names, "-k", "not numba")
+            )
             naive = f"fastnn/ops/{family.name}/naive.py"
             if (ROOT / naive).exists():
                 kinds["backward"] += places(naive, (NUMBERS[1], *KNOWN, *names), "backward")
