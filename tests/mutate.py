@@ -204,6 +204,7 @@ class Tree:
 
     def __init__(self) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="mutants-"))
+        self.said = ""
         for part in ("fastnn", "tests", "build", "pyproject.toml", "setup.py"):
             source = ROOT / part
             if source.is_dir():
@@ -271,6 +272,7 @@ class Tree:
             )
         except subprocess.TimeoutExpired:
             return "killed (time)"
+        self.said = done.stdout.decode()
         return "survived" if done.returncode == 0 else "killed"
 
 
@@ -295,7 +297,8 @@ def main() -> None:
     for kind in {kind for kind, _ in chosen}:  # what fails as it is would kill everything
         tests = next(m.tests for k, m in chosen if k == kind)
         if tree.test(tests) != "survived":
-            raise SystemExit(f"mutate: the tests of the unchanged tree fail: {' '.join(tests)}")
+            said = f"mutate: the tests of the unchanged tree fail: {' '.join(tests)}"
+            raise SystemExit(f"{tree.said[-3000:]}\n{said}")
     start = time.monotonic()
     results: dict[str, dict[str, int]] = {}
     survivors = []
