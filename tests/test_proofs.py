@@ -5,6 +5,7 @@ import pytest
 from proofs import (
     batches,
     errors,
+    files,
     integers,
     overlap,
     sequences,
@@ -70,6 +71,13 @@ def test_batches_of_any_size():
 
 def test_sets_of_lengths():
     assert not sequences.run(1500)
+
+
+@pytest.mark.parametrize("kind", files.kinds())
+def test_spoiled_files(kind):
+    slowest, grown, read, refused, failures = files.run(kind, 1500)
+    assert not failures, "\n".join(failures[:5])
+    assert grown < 64 and read and refused
 
 
 def test_the_terms_of_a_gradient_may_be_larger_than_it():

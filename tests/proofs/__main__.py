@@ -16,6 +16,7 @@ import fastnn
 from proofs import (
     batches,
     errors,
+    files,
     integers,
     large,
     memory,
@@ -144,6 +145,18 @@ def run_window(args):
     return "R20", "stride 1", figure, good, []
 
 
+def run_files(args):
+    count = args.n or 100_000
+    texts, failures = [], []
+    for kind in files.kinds():
+        slowest, grown, read, refused, wrong = files.run(kind, count, args.seed)
+        failures += wrong
+        texts.append(f"{kind}: {read:,} read, {refused:,} refused, at most {1e3 * slowest:.0f} ms "
+                     f"and {grown:.0f} MB")  # fmt: skip
+    figure = f"{count:,} of each; " + "; ".join(texts) + f"; {len(failures)} failed"
+    return "R21", "mutants", figure, not failures and count >= 10_000_000, failures
+
+
 RUNS = {
     "sizes": run_sizes,
     "large": run_large,
@@ -157,6 +170,7 @@ RUNS = {
     "sequences": run_sequences,
     "memory": run_memory,
     "window": run_window,
+    "files": run_files,
 }
 
 
