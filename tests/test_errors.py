@@ -83,6 +83,11 @@ def test_one_label_beyond_int64_among_small_ones():
         fastnn.softmax_cross_entropy(np.ones((2, 3)), labels)
 
 
+def test_the_largest_label_that_fits():
+    largest = np.array([2**63 - 1], np.uint64)
+    assert _check.labels("op", "labels", largest).tolist() == [2**63 - 1]
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("wrong", [3, -1, 2**62, -(2**63)])
 def test_one_label_out_of_range_in_any_place(monkeypatch, compiled, wrong):

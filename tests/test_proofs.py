@@ -75,7 +75,7 @@ def test_sets_of_lengths():
 
 @pytest.mark.parametrize("kind", files.kinds())
 def test_spoiled_files(kind):
-    slowest, grown, read, refused, failures = files.run(kind, 1500)
+    _, grown, read, refused, failures = files.run(kind, 1500)
     assert not failures, "\n".join(failures[:5])
     assert grown < 64 and read and refused
 

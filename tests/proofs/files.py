@@ -1,4 +1,4 @@
-"""Changed, cut and lying files: a result or FileError, in little time and memory, and no other file.
+"""Changed, cut and lying files: a result or FileError, little time and memory, no other file.
 
 Each trial spoils a good file in a few places: flipped bits, lengths that are huge, pieces cut out,
 doubled or exchanged. An audit hook sees every file that Python opens meanwhile.
@@ -81,9 +81,8 @@ class Watch:
 def run(kind, count, seed=0):
     """(slowest in seconds, growth in MB, read, refused, failures) of `count` spoiled files."""
     failures, slowest, read = [], 0.0, 0
-    with tempfile.TemporaryDirectory(
-        dir="/dev/shm" if os.path.isdir("/dev/shm") else None
-    ) as folder:
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
         path = good(folder, kind)
         whole = path.read_bytes()
         fastnn.io.load(path)
