@@ -275,6 +275,9 @@ class Op(Generic[P, Y, G]):
         How to draw arrays that are not plain numbers, by name (labels, variances).
     terms
         The length of the longest sum of a call: it sets the tolerance of comparisons.
+    gain
+        How many times as large as `dy` the terms are that the gradient of the first array is
+        added up from, given a call and its arguments: they may cancel. None: no larger.
     exact
         Made of sums, products and comparisons only, hence bitwise comparable on small integers.
     smooth
@@ -301,6 +304,7 @@ class Op(Generic[P, Y, G]):
         errors: Callable[[], Iterator[Bad]],
         terms: Callable[[Any], int],
         draw: Mapping[str, Draw] | None = None,
+        gain: Callable[[Any, Mapping[str, Any]], float] | None = None,
         exact: bool = True,
         smooth: bool = False,
         updates: Sequence[str] = (),
@@ -321,6 +325,7 @@ class Op(Generic[P, Y, G]):
         self.errors = errors
         self.terms = terms
         self.draw = dict(draw or {})
+        self.gain = gain
         self.exact = exact
         self.smooth = smooth
         self.updates = tuple(updates)
@@ -562,9 +567,22 @@ def _check_out(op: str, out: Any, call: Any, arrays: tuple[Array | None, ...]) -
         raise ShapeError(f"{op}: out has shape {out.shape}; the result has {call.out}")
     if not out.flags.writeable:
         raise ShapeError(f"{op}: out is read-only; it must be writable")
+    direct = out.flags.carray and out.dtype.isnative
+    if not direct and _overlaps_itself(out):
+        raise ShapeError(f"{op}: out has strides {out.strides}; its elements may not share memory")
     if any(a is not None and np.may_share_memory(out, a) for a in arrays):
         return None
-    return out if out.flags.carray and out.dtype.isnative else None
+    return out if direct else None
+
+
+def _overlaps_itself(a: Array) -> bool:
+    """Whether an axis steps into what those of smaller steps cover: no slice or transpose does."""
+    reach = a.itemsize
+    for step, n in sorted((abs(s), n) for s, n in zip(a.strides, a.shape, strict=True) if n > 1):
+        if step < reach:
+            return True
+        reach += step * (n - 1)
+    return False
 
 
 @contextmanager

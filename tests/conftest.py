@@ -15,6 +15,10 @@ REQUIRED = [b for b in os.environ.get("FASTNN_REQUIRE", "").split(",") if b]
 DTYPES = ("float32", "float64")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--op", action="append", help="in the matrix only this operation (repeatable)")
+
+
 def pytest_configure(config):
     for backend in REQUIRED:
         why = dispatch.unavailable(backend)
@@ -24,10 +28,12 @@ def pytest_configure(config):
 
 def pytest_generate_tests(metafunc):
     names = set(metafunc.fixturenames)
+    only = metafunc.config.getoption("--op")
+    ops = [op for op in fastnn.dispatch.OPS.values() if only is None or op.name in only]
     if {"op", "case", "dtype", "impl"} <= names:
         rows = [
             pytest.param(op, case, dtype, impl, id=f"{op.name}-{case.id}-{dtype}-{impl}")
-            for op in fastnn.dispatch.OPS.values()
+            for op in ops
             for case in op.cases()
             if case.kind != "bench"
             for dtype in DTYPES
@@ -38,7 +44,7 @@ def pytest_generate_tests(metafunc):
         name = "op" if "op" in names else "smooth_op"
         rows = [
             pytest.param(op, case, id=f"{op.name}-{case.id}")
-            for op in fastnn.dispatch.OPS.values()
+            for op in ops
             if op.smooth or name == "op"
             for case in op.cases()
             if case.kind == "core"
@@ -47,12 +53,12 @@ def pytest_generate_tests(metafunc):
     elif {"op", "bad"} <= names:
         rows = [
             pytest.param(op, bad, id=f"{op.name}-{i}")
-            for op in fastnn.dispatch.OPS.values()
+            for op in ops
             for i, bad in enumerate(op.errors())
         ]
         metafunc.parametrize("op,bad", rows)
     elif "op" in names:
-        metafunc.parametrize("op", fastnn.dispatch.OPS.values(), ids=list(fastnn.dispatch.OPS))
+        metafunc.parametrize("op", ops, ids=[op.name for op in ops])
 
 
 @pytest.fixture(autouse=True)

@@ -142,6 +142,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="of the work of a call")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
     fastnn.set_num_threads(args.threads)
     rng = np.random.default_rng(0)
     wrong, all_late = [], []

@@ -2,9 +2,9 @@
 
     python tests/mutate.py --python 60 --c 40 --seed 0 [--json FILE]
 
-Works on a copy of the checkout, which must be built in place. A mutant is one changed token in
-dispatch, validation, a front, naive backward code, a Cython door or a C kernel; killed if the slice
-of the tests that concerns its file fails, or if it no longer builds. What survives is printed.
+Works on a copy of the checkout, which must be built in place and importable. A mutant is one
+changed token in dispatch, validation, a front, naive backward code or a C kernel; killed if the
+slice of the tests that concerns its file fails, or if it no longer builds. Survivors are printed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+from fastnn import dispatch
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 120  # for the tests of one mutant: one that hangs is found, too
@@ -59,6 +61,8 @@ SWAPS = {
     "min(": ["max("],
     "max(": ["min("],
 }
+# Not mutants: what tells the tests about an operation, and assertions of what cannot be.
+DECLARED = re.compile(r'^ *"?(?:exact|smooth)"?[=:].*|\b(?:strict|smooth)=\w+')
 TOKEN = re.compile("|".join(re.escape(t) for t in sorted(SWAPS, key=len, reverse=True)))
 
 
@@ -76,13 +80,21 @@ class Mutant(NamedTuple):
         return f"{self.path}:{self.line}:{self.column} {self.old.strip()} -> {self.new.strip()}"
 
 
-FRONT = ("tests/test_errors.py", "tests/test_fronts.py", "tests/test_sizes.py")
+FRONT = ("tests/test_errors.py", "tests/test_sizes.py", "tests/test_fronts.py")
+FAMILIES = ("conv", "pool", "norm", "activation", "softmax", "loss", "recurrent", "values")
+KNOWN = tuple(f"tests/test_known_{family}.py" for family in FAMILIES)
 NUMBERS = ("tests/test_conformance.py", "tests/test_naive.py", "tests/test_properties.py")
+# One operation per kind of arguments: options, labels, arrays that are updated, several results.
+SOME = [
+    f"--op={name}" for name in ("relu", "conv2d", "batch_norm", "lstm", "softmax_cross_entropy")
+]
 OWN = {  # tests of files that are no operation's
-    "fastnn/dispatch.py": ("tests/test_dispatch.py", "tests/test_errors.py", "tests/test_fronts.py",
-                           "tests/test_properties.py", "-k", "not numba"),
-    "fastnn/_check.py": ("tests/test_errors.py", "tests/test_fronts.py", "tests/test_sizes.py"),
-    "fastnn/_config.py": ("tests/test_config.py", "tests/test_dispatch.py"),
+    "fastnn/dispatch.py": ("tests/test_dispatch.py", "tests/test_config.py", *FRONT, NUMBERS[2],
+                           "tests/test_mutants.py",
+                           *SOME, "-k", "not big"),
+    "fastnn/_check.py": (*FRONT, "tests/test_dispatch.py", *KNOWN),
+    "fastnn/_config.py": ("tests/test_config.py", "tests/test_dispatch.py",
+                          "tests/test_threads.py"),
 }  # fmt: skip
 # Which operations a C source is seen through.
 KERNELS = {
@@ -111,6 +123,7 @@ def places(path: str, tests: tuple[str, ...], only: str = "") -> list[Mutant]:
     for number, line in enumerate(blank.split("\n"), 1):
         if only and re.match(r"(?:@|def |static |void |cdef |FN)", line):
             inside = re.search(only, line) is not None
+        line = DECLARED.sub(_blanks, line)
         if not inside or line.lstrip().startswith(
             ("import", "from", "def ", "#include", "cdef ext")
         ):
@@ -149,23 +162,19 @@ def python_mutants() -> dict[str, list[Mutant]]:
         kinds["dispatch and validation"] += places(path, tests)
     for family in sorted((ROOT / "fastnn/ops").iterdir()):
         if (family / "__init__.py").exists():
-            names = _operations(family)
+            names = [f"--op={name}" for name in _operations(family.name)]
             front = f"fastnn/ops/{family.name}/__init__.py"
             kinds["fronts"] += places(
-                front, (*FRONT, *NUMBERS[:1], "-k", f"({names}) and not numba")
+                front, (*FRONT, *KNOWN, NUMBERS[0], *names, "-k", "not numba")
             )
             naive = f"fastnn/ops/{family.name}/naive.py"
             if (ROOT / naive).exists():
-                kinds["backward"] += places(
-                    naive, (*NUMBERS[1::-1], "-k", f"({names}) and not numba"), "backward"
-                )
+                kinds["backward"] += places(naive, (NUMBERS[1], *KNOWN, *names), "backward")
     return kinds
 
 
-def _operations(family: Path) -> str:
-    text = (family / "__init__.py").read_text()
-    names = re.findall(r"^(\w+) = Op\(", text, flags=re.M)
-    return " or ".join(names) or family.name
+def _operations(family: str) -> list[str]:
+    return [name for name, module in dispatch._announced.items() if module.endswith(f".{family}")]
 
 
 def c_mutants() -> list[Mutant]:
@@ -174,8 +183,10 @@ def c_mutants() -> list[Mutant]:
     for name, ops in KERNELS.items():
         path = f"fastnn/_ext/src/{name}.c"
         if (ROOT / path).exists():
-            files = (NUMBERS[0], NUMBERS[2], "tests/test_guard_pages.py")
-            found += places(path, (*files, "-k", f"({ops}) and not numba"))
+            files = (NUMBERS[0], NUMBERS[2], "tests/test_guard_pages.py", *KNOWN)
+            parts = ops.split(" or ")
+            names = [f"--op={n}" for n in dispatch._announced if any(part in n for part in parts)]
+            found += places(path, (*files, *names, "-k", f"({ops}) and not numba"))
     return found
 
 
@@ -193,6 +204,7 @@ class Tree:
 
     def __init__(self) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="mutants-"))
+        self.said = ""
         for part in ("fastnn", "tests", "build", "pyproject.toml", "setup.py"):
             source = ROOT / part
             if source.is_dir():
@@ -251,7 +263,8 @@ class Tree:
     def test(self, tests: tuple[str, ...]) -> str:
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider",
                    "-o", "filterwarnings=default", "--no-header", *tests]  # fmt: skip
-        paths = os.pathsep.join((str(self.root), str(self.root / "tests")))
+        paths = os.pathsep.join((str(self.root), str(self.root / "tests"),
+                                 os.environ.get("PYTHONPATH", "")))  # fmt: skip
         env = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(
@@ -259,6 +272,7 @@ class Tree:
             )
         except subprocess.TimeoutExpired:
             return "killed (time)"
+        self.said = done.stdout.decode()
         return "survived" if done.returncode == 0 else "killed"
 
 
@@ -283,7 +297,8 @@ def main() -> None:
     for kind in {kind for kind, _ in chosen}:  # what fails as it is would kill everything
         tests = next(m.tests for k, m in chosen if k == kind)
         if tree.test(tests) != "survived":
-            raise SystemExit(f"mutate: the tests of the unchanged tree fail: {' '.join(tests)}")
+            said = f"mutate: the tests of the unchanged tree fail: {' '.join(tests)}"
+            raise SystemExit(f"{tree.said[-3000:]}\n{said}")
     start = time.monotonic()
     results: dict[str, dict[str, int]] = {}
     survivors = []

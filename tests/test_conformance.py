@@ -45,6 +45,31 @@ def test_memory_layouts_change_nothing(op, name):
                 assert (a is None and b is None) or np.array_equal(a, b)
 
 
+def test_an_array_without_strides_is_like_one_full_of_its_number(op):
+    """What np.broadcast_to gives: every element is the same memory."""
+    case = next(c for c in op.cases() if c.kind == "core")
+    arguments = testing.draw(op, case, "float32")
+    given = {
+        k: v for k, v in arguments.items() if isinstance(v, np.ndarray) and k not in op.updates
+    }
+    flat = {k: np.broadcast_to(v.reshape(-1)[:1].reshape(()), v.shape) for k, v in given.items()}
+    full = {k: v.copy() for k, v in flat.items()}
+    call = op.front(**arguments | full)[0]
+    assert op.front(**arguments | flat)[0] == call
+    dy = np.ones(as_tuple(testing.draw_dy(op, call))[0].shape, np.float32)
+    rest = as_tuple(testing.draw_dy(op, call))[1:]
+    for impl in op.impls:
+        if op.impl(impl).supports(call) is None:
+            seen = []
+            for arrays, first in ((flat, np.broadcast_to(np.float32(1), dy.shape)), (full, dy)):
+                own = {k: v.copy() if k in op.updates else v for k, v in arguments.items()}
+                y, ctx = op.forward(**own | arrays, backend=impl)
+                grads = op.backward(ctx, (first, *rest) if rest else first)
+                seen.append([*as_tuple(y), *grads])
+            for a, b in zip(*seen, strict=True):
+                assert (a is None and b is None) or np.array_equal(a, b, equal_nan=True)
+
+
 def test_core_cases_cover_every_option(op):
     """An option that no core case sets would be tested by nobody."""
     known = set(op.__signature__.parameters) - set(op.array_names) - {"out", "backend"}

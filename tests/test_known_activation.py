@@ -32,6 +32,14 @@ def test_leaky_relu(backend):
     np.testing.assert_array_equal(dx, [0.25, 0.25, 1, 0.25, 1, 0.25])
 
 
+def test_prelu_at_its_kink(backend):
+    # Zero belongs to the slope w, on both sides of it: dx = w dy, and x dy = 0 adds nothing to dw.
+    y, ctx = fastnn.prelu.forward(np.array([[-4.0, 0, -0.0, 3]]), np.array([0.25]), backend=backend)
+    assert np.array_equal(y, [[-1, 0, 0, 3]])
+    dx, dw = fastnn.prelu.backward(ctx, np.array([[1.0, 2, 4, 8]]))
+    assert np.array_equal(dx, [[0.25, 0.5, 1, 8]]) and np.array_equal(dw, [-4])
+
+
 def test_elu(backend):
     # exp(-ln 2) - 1 = -1/2.
     x = [-math.log(2), 0, 3, -INF, INF, NAN]

@@ -118,3 +118,18 @@ def test_depthwise_writes_nothing_beside_its_rows(dtype):
             fastnn.conv2d(x, w, **options, out=out, backend="cython:depthwise")
             np.testing.assert_allclose(out, want, rtol=1e-5, atol=1e-5)
             assert (room[want.size :] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_more_filters_than_a_task_takes(dtype):
+    """Tasks of the gradient of the filters share them out; each must find its own."""
+    rng = np.random.default_rng(0)
+    x, w, dy = (rng.integers(-3, 4, shape).astype(dtype)
+                for shape in ((2, 2, 5, 4), (500, 2, 3, 3), (2, 500, 3, 2)))  # fmt: skip
+    _, ctx = fastnn.conv2d.forward(x, w, backend="naive")
+    want = fastnn.conv2d.backward(ctx, dy, needs=("w",)).w
+    for impl in fastnn.conv2d.impls:
+        if fastnn.conv2d.impl(impl).supports(ctx.call) is None:
+            _, own = fastnn.conv2d.forward(x, w, backend=impl)
+            got = fastnn.conv2d.backward(own, dy, needs=("w",)).w
+            assert np.allclose(got, want, rtol=0, atol=1e-3 if "winograd" in impl else 0), impl

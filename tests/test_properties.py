@@ -309,6 +309,19 @@ def test_out_may_overlap_an_input(backend):
     assert np.array_equal(fastnn.conv2d(x, w, padding=1, out=x, backend=backend), want)
 
 
+@pytest.mark.parametrize("strides", [(0, 8), (8, 8), (16, -8)])
+def test_out_may_not_overlap_itself(strides):
+    """It was written to, and held something else than the result."""
+    x = np.arange(6.0).reshape(2, 3)
+    buffer = np.zeros(8)
+    out = np.ndarray((2, 3), float, buffer, 32, strides)
+    with pytest.raises(fastnn.ShapeError, match="its elements may not share memory"):
+        fastnn.relu(x, out=out)
+    assert not buffer.any()
+    for kept in (np.zeros((3, 2)).T, np.zeros((4, 9))[::-2, ::3], np.zeros((2, 1, 3))[:, 0]):
+        assert np.array_equal(fastnn.relu(x, out=kept), x)
+
+
 def test_forward_for_training_refuses_an_out_that_backward_would_read():
     x = np.ones((2, 3))
     with pytest.raises(fastnn.ShapeError, match="overlaps an input"):

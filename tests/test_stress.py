@@ -48,6 +48,7 @@ def test_the_stress_finds_a_call_that_is_not_safe_for_threads():
 def interrupted(code):
     prelude = """
     import os, signal, threading, time, numpy as np, fastnn
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
     def later(seconds): threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
     """
     done = subprocess.run(

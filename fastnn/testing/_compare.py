@@ -165,12 +165,16 @@ def _map(dy: Any, function: Any) -> Any:
 def magnitudes(op: Op[..., Any, Any], exact: Mapping[str, Any], dy: Any, want: Results) -> Results:
     """Sums of magnitudes: the same operation on absolute values, for sums and products.
 
-    Where the operation is no such sum, the largest entry of a result or of dy stands for it.
+    Where the operation is no such sum, the largest entry of a result, or of dy times the
+    operation's `gain`, stands for it.
     """
     up = _map(wide(dy), np.abs)
     if not op.exact:
         top = max(float(d.max(initial=0.0)) for d in (up if isinstance(up, tuple) else (up,)))
-        grads = {k: None if g is None else _top(g, top) for k, g in want.grads.items()}
+        tops = dict.fromkeys(want.grads, top)
+        if op.gain is not None:
+            tops[next(iter(tops))] *= max(1.0, op.gain(op.front(**exact).call, exact))
+        grads = {k: None if g is None else _top(g, tops[k]) for k, g in want.grads.items()}
         return Results(tuple(_top(y, 0.0) for y in want.outputs), grads, {})
     naive = op.impl("naive")
     absolute = {k: _absolute(v) for k, v in exact.items()}

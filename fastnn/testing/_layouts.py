@@ -2,53 +2,93 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import Any
 
 import numpy as np
 
 from fastnn._check import Array
 
-LAYOUTS = ("C", "F", "strided", "negative", "offset", "readonly", "bigendian", "unaligned")
+LAYOUTS = (
+    "C", "F", "rotated", "swapped", "channels",
+    "strided", "first", "last", "negative", "flipped", "upturned", "negative F",
+    "padded", "inner", "field", "offset", "line", "page", "unaligned",
+    "readonly", "readonly strided", "bigendian", "bigendian F", "bigendian strided",
+)  # fmt: skip
+
+# A step, and the axes that have it.
+_STEPS = {
+    "strided": (2, slice(None)), "first": (2, slice(1)), "last": (3, slice(-1, None)),
+    "negative": (-1, slice(None)), "upturned": (-1, slice(1)), "flipped": (-1, slice(-1, None)),
+}  # fmt: skip
 
 
 def layout(a: Array, name: str) -> Array:
     """An array equal to `a` in the memory layout `name`, one of `LAYOUTS`."""
-    if name == "C":
-        return np.array(a, order="C")
-    if name == "F":
-        return np.array(a, order="F")
-    if name == "strided":
-        wide = np.full([2 * n for n in a.shape], np.nan if a.dtype.kind == "f" else -1, a.dtype)
-        view: Array = wide[_every(2, a)]
-        view[...] = a
-        return view
-    if name == "negative":
-        turned: Array = np.array(a[_every(-1, a)], order="C")[_every(-1, a)]
-        return turned
-    if name == "offset":
-        return _from_bytes(a, a.itemsize)
-    if name == "readonly":
-        copy = np.array(a, order="C")
-        copy.flags.writeable = False
-        return copy
-    if name == "bigendian":
-        return a.astype(a.dtype.newbyteorder(">"))
-    if name == "unaligned":
-        return _from_bytes(a, 1)
-    raise ValueError(f"layout {name!r} is unknown; there are {LAYOUTS}")
+    if name not in LAYOUTS:
+        raise ValueError(f"layout {name!r} is unknown; there are {LAYOUTS}")
+    kind, _, rest = name.partition(" ")
+    if kind == "bigendian":
+        return layout(a.astype(a.dtype.newbyteorder(">")), rest or "C")
+    if kind == "readonly":
+        held = layout(a, rest or "C")
+        held.flags.writeable = False
+        return held
+    if rest == "F":
+        return layout(a.T, kind).T
+    if name in _STEPS:
+        return _stepped(a, *_STEPS[name])
+    if name in ("padded", "inner"):
+        return _within(a, border=int(name == "inner"))
+    if name == "field":  # of packed records
+        fields: Array = np.zeros(a.shape, [("tag", "u1"), ("value", a.dtype)])["value"]
+        fields[...] = a
+        return fields
+    if name in ("offset", "line", "page", "unaligned"):
+        past = {"offset": a.itemsize, "line": 32, "page": -a.nbytes % mmap.PAGESIZE}
+        return _from_bytes(a, past.get(name, 1))
+    return _ordered(a, name)
 
 
-def _every(step: int, a: Array) -> Any:
-    """Index of every `step`-th entry along each axis, which is a view even without axes."""
-    return (..., *(slice(None, None, step),) * a.ndim)
+def _ordered(a: Array, name: str) -> Array:
+    """Another order of axes in memory: all reversed, the first or the second one last."""
+    axes = list(range(a.ndim))
+    moved = {
+        "C": axes,
+        "F": axes[::-1],
+        "rotated": axes[1:] + axes[:1],
+        "swapped": axes[:-2] + axes[-2:][::-1],
+        "channels": axes[:1] + axes[2:] + axes[1:2],
+    }[name]
+    return np.array(a.transpose(moved), order="C").transpose(np.argsort(moved))
+
+
+def _fill(a: Array) -> Any:
+    return np.nan if a.dtype.kind == "f" else -1
+
+
+def _stepped(a: Array, step: int, which: slice) -> Array:
+    """Every `step`-th number along the axes `which`; what is between is no number."""
+    steps = [1] * a.ndim
+    steps[which] = [step] * len(steps[which])
+    shape = [n * abs(s) for n, s in zip(a.shape, steps, strict=True)]
+    every: list[Any] = [..., *(slice(None, None, s) for s in steps)]
+    view: Array = np.full(shape, _fill(a), a.dtype)[tuple(every)]
+    view[...] = a
+    return view
+
+
+def _within(a: Array, border: int) -> Array:
+    """A block of a larger array, which has one more number at each end; no border: at the last."""
+    block: list[Any] = [..., *(slice(border, border + n) for n in a.shape)]
+    view: Array = np.full([n + border + 1 for n in a.shape], _fill(a), a.dtype)[tuple(block)]
+    view[...] = a
+    return view
 
 
 def _from_bytes(a: Array, offset: int) -> Array:
-    """A copy of `a` that starts `offset` bytes into its buffer."""
-    buffer = np.zeros(a.nbytes + offset, np.uint8)
-    view = buffer[offset:].view(a.dtype) if offset % a.itemsize == 0 else None
-    if view is None:
-        view = np.ndarray(a.size, a.dtype, buffer.data, offset)
-    view = view.reshape(a.shape)
+    """A copy of `a` that starts `offset` bytes into a buffer of pages, which it may end with."""
+    pages = mmap.mmap(-1, max(1, a.nbytes + offset))
+    view: Array = np.ndarray(a.shape, a.dtype, pages, offset)
     view[...] = a
     return view

@@ -8,6 +8,7 @@ Winograd's algorithm is left out, for it spreads NaN, as `conv2d` says.
 from __future__ import annotations
 
 import itertools
+import sys
 
 import numpy as np
 
@@ -98,6 +99,8 @@ def run(channels=range(1, 34), windows=WINDOWS, dtypes=("float32", "float64")):
     for dtype, c, window in itertools.product(dtypes, channels, windows):
         for name, arguments in calls(c, window, dtype):
             count += compare(name, arguments, failures)
+        if window == windows[-1]:
+            print(f"{dtype}, {c} channels: {count:,} compared", file=sys.stderr)
     for dtype, name, size in itertools.product(dtypes, POINTWISE, channels):
         count += compare(name, {"x": planted(1, (1, size), dtype)}, failures)
     return count, failures

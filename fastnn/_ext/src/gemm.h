@@ -267,6 +267,9 @@ static inline void pack_columns(T *to, idx width, const T *from, idx columns, id
     for (; i < k && i * line <= room; ++i) {
         vec v = load(from + i * line + last);
         if (last) store(to + i * width, select(low, load(from + i * line), (vec){0}));
+        if (MR > NR) /* aarch64 with float64: panels of a are four vectors wide, and full */
+            for (idx j = VL; j < last; j += VL)
+                store(to + i * width + j, load(from + i * line + j));
         store(to + i * width + last, select(high, v, (vec){0}));
     }
     for (; i < k; ++i)

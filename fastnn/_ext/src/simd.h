@@ -33,7 +33,7 @@ typedef int64_t I;
 #elif defined(__AVX2__) && defined(__FMA__)
 #define VB 32
 #define MR 6
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(FASTNN_TILES_OF_ARM) /* to try them elsewhere */
 #define VB 16
 #define MR 8
 #else

@@ -244,6 +244,7 @@ batch_norm = Op(
     errors=spec.batch_norm_errors,
     terms=spec.terms,
     draw={"running_var": spec.draw_variance},
+    gain=spec.gain,
     exact=False,
     smooth=True,
     updates=("running_mean", "running_var"),

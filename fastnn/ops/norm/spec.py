@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +67,17 @@ class NormGrads(NamedTuple):
     x: Array | None
     w: Array | None
     b: Array | None
+
+
+def gain(call: NormCall, arguments: Mapping[str, Any]) -> float:
+    """Of a channel's dx over its dy, before terms cancel."""
+    x, w, var = arguments["x"], arguments.get("w"), arguments.get("running_var")
+    if not x.size:
+        return 1.0
+    if call.training or var is None:
+        var = x.reshape(call.sizes).var(axis=(0, 2))
+    scale = 1.0 if w is None else float(np.abs(w).max(initial=0.0))
+    return scale / math.sqrt(float(var.min()) + call.eps)
 
 
 def statistics(

@@ -18,6 +18,7 @@ __all__ = ["group_norm", "instance_norm", "layer_norm", "rms_norm"]
 _SHARED: dict[str, Any] = {
     "impls": ["cython:twopass", "numba:twopass", "naive"],
     "terms": spec.terms,
+    "gain": spec.gain,
     "exact": False,
     "smooth": True,
 }

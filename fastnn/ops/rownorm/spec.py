@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,6 +88,17 @@ def grads(
 def terms(call: RowCall) -> int:
     """The longest sum: over the numbers of a row, or of a channel down the samples."""
     return max(call.values, call.sizes[0] * call.sizes[3])
+
+
+def gain(call: RowCall, arguments: Mapping[str, Any]) -> float:
+    """Of a row's dx over its dy, before terms cancel: a row of one number has inverse 316, dx 0."""
+    if not math.prod(call.x):
+        return 1.0
+    rows = arguments["x"].reshape(call.rows, -1)
+    squares = (rows - call.centred * rows.mean(axis=1, keepdims=True)) ** 2
+    w = arguments.get("w")
+    scale = 1.0 if w is None else float(np.abs(w).max(initial=0.0))
+    return scale / math.sqrt(float(squares.mean(axis=1).min()) + call.eps)
 
 
 def affine_maps(call: RowCall, w: Array | None, b: Array | None) -> tuple[Array, Array]:
