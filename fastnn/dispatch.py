@@ -385,7 +385,8 @@ class Op(Generic[P, Y, G]):
         and are never computed.
         """
         if type(ctx) is not Context or ctx.op is not self:
-            raise DtypeError(f"{self.name}: ctx is {ctx!r}; it must come from {self.name}.forward")
+            given = f"of {ctx.op.name}" if type(ctx) is Context else f"a {type(ctx).__name__}"
+            raise DtypeError(f"{self.name}: ctx is {given}; it must come from {self.name}.forward")
         call = ctx.call
         dy = self._check_dys(call, dy)
         if needs is None:
