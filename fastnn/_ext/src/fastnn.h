@@ -72,8 +72,8 @@ size_t fastnn_scratch_most(void);
 /* Which loss of an element x and its target, see ops/pointwise_loss/spec.py. */
 enum { FASTNN_MSE, FASTNN_L1, FASTNN_HUBER, FASTNN_BCE, FASTNN_KL, FASTNN_KL_LOG };
 
-/* Functions of one element: name, and picoseconds per float32 element, for choosing between one thread and
- * many. The second list has no derivatives: it is the door to vmath.h for tests. */
+/* Functions of one element: name, and picoseconds per float32 element, for choosing between one
+ * thread and many. The second list has no derivatives: it is the door to vmath.h for tests. */
 #define FASTNN_ACTIVATIONS(F)                                                                      \
     F(relu, 250)                                                                                   \
     F(leaky_relu, 250)                                                                             \
@@ -156,12 +156,13 @@ typedef struct {
     int threads;
 } fastnn_norm_args;
 
-/* Cross-entropy of the softmax of rows x[n,c], or of x[n/inner,c,inner] along c, against labels[n] or, if those are NULL, against the
- * probabilities target[n,c]; w[c], NULL for ones, weighs the classes. `loss` is float64[n], 0 where
- * labels[n] == ignore; `state`, float64[n,3], is what backward needs. Backward's gradients are
- * those of the losses times scale[n], or `gain` if that is NULL; dtarget only with target; NULL
- * ones are not computed. `totals`, if not NULL, gets the sum of the losses and that of what the
- * mean divides by: the weights of the labels that count, or the number of rows. */
+/* Cross-entropy of the softmax of rows x[n,c], or of x[n/inner,c,inner] along c, against labels[n]
+ * or, if those are NULL, against the probabilities target[n,c]; w[c], NULL for ones, weighs the
+ * classes. `loss` is float64[n], 0 where labels[n] == ignore; `state`, float64[n,3], is what
+ * backward needs. Backward's gradients are those of the losses times scale[n], or `gain` if that is
+ * NULL; dtarget only with target; NULL ones are not computed. `totals`, if not NULL, gets the sum
+ * of the losses and that of what the mean divides by: the weights of the labels that count, or the
+ * number of rows. */
 typedef struct {
     const void *x, *target, *w;
     const int64_t *labels;

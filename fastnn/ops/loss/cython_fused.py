@@ -29,7 +29,8 @@ def softmax_cross_entropy_forward(
     save: bool,
 ) -> tuple[Array, Any]:
     labels, target = (None, goal) if call.soft else (goal, None)
-    losses, state = np.empty(call.rows), np.empty((call.rows, 3)) if save else None
+    n = call.rows
+    losses, state = np.empty(n), np.empty((n, 3)) if save else None
     given = (x, labels, target, w, call.label_smoothing, call.ignore_index)
     total, divisor = _loss.softmax_xent_forward(*given, losses, state)
     if sample_weight is not None or call.reduction == "none":
