@@ -6,8 +6,9 @@
  * A plane is cut into bands of output rows. A band's cells are laid out in phases (phases.h), where
  * a window's cell is at a fixed distance from its first one, so that the loop over windows knows no
  * rows, borders or strides. Windows of two columns side by side, the usual ones, need no phases.
- * The gradient of the image is scattered window by window: to gather it, cell by cell from all
- * windows around, took up to five times as long for small planes or large windows. */
+ * The gradient of the image is scattered window by window, or gathered by the vector where a cell
+ * is in few windows: to gather it from all windows around took up to five times as long for small
+ * planes or large windows. */
 #include "phases.h"
 #include "vmath.h"
 

@@ -108,10 +108,10 @@ def _batch_norm(
     Notes
     -----
     Costs about 8 FLOP per value in training, 4 in evaluation, and the bytes of x and of y once each
-    where a channel fits the cache. Statistics are two-pass with float64 totals, so a mean far from
-    0 costs no digits. See S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network
-    training by reducing internal covariate shift" (arXiv 1502.03167), algorithms 1 and 2, and
-    section 3 for the gradients.
+    where a channel fits the cache. Statistics are taken about a mean near the channel's own, with
+    float64 totals, so a mean far from 0 costs no digits. See S. Ioffe, C. Szegedy, "Batch
+    normalization: accelerating deep network training by reducing internal covariate shift" (arXiv
+    1502.03167), algorithms 1 and 2, and section 3 for the gradients.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Batch normalisation, compiled: a channel's mean, then its variance, then its result."""
+"""Batch normalisation, compiled: a channel's statistics about a mean near its own, its result."""
 
 from __future__ import annotations
 
