@@ -84,6 +84,15 @@ def toy():
 X = np.ones(3)
 
 
+def test_what_can_be_no_implementation_and_no_operation():
+    with pytest.raises(fastnn.OptionError, match="forward and backward must be given"):
+        Impl("mine:half", op="relu", forward=lambda *a, **k: None)
+    with pytest.raises(fastnn.OptionError, match="of this name is registered already"):
+        Op(fastnn.relu.front, returns=np.ndarray, grads=fastnn.relu.grads, impls=["naive"],
+           cases=fastnn.relu.cases, errors=fastnn.relu.errors, terms=fastnn.relu.terms)  # fmt: skip
+    assert repr(fastnn.relu.impl("naive")) == "<relu naive>"
+
+
 @pytest.mark.skipif(dispatch.unavailable("cython") is not None, reason="needs compiled code")
 def test_implementations_of_the_package_have_ranks_of_their_own():
     """Else the first of the list would be chosen, and nothing but speed would tell."""
