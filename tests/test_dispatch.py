@@ -84,6 +84,23 @@ def toy():
 X = np.ones(3)
 
 
+def test_what_can_be_no_implementation_and_no_operation():
+    with pytest.raises(fastnn.OptionError, match="forward and backward must be given"):
+        Impl("mine:half", op="relu", forward=lambda *a, **k: None)
+    with pytest.raises(fastnn.OptionError, match="of this name is registered already"):
+        Op(fastnn.relu.front, returns=np.ndarray, grads=fastnn.relu.grads, impls=["naive"],
+           cases=fastnn.relu.cases, errors=fastnn.relu.errors, terms=fastnn.relu.terms)  # fmt: skip
+    assert repr(fastnn.relu.impl("naive")) == "<relu naive>"
+
+
+@pytest.mark.skipif(dispatch.unavailable("cython") is not None, reason="needs compiled code")
+def test_implementations_of_the_package_have_ranks_of_their_own():
+    """Else the first of the list would be chosen, and nothing but speed would tell."""
+    call = fastnn.conv2d.front(np.ones((3, 2, 6, 7)), np.ones((4, 2, 3, 3)), padding=1).call
+    impls = map(fastnn.conv2d.impl, fastnn.conv2d.impls)
+    assert len({impl.rank(call) for impl in impls if impl.backend == "cython"}) > 1
+
+
 def test_best_rank_that_supports_wins(toy):
     slow, fast = Counter("cython:slow", rank=3), Counter("cython:fast", rank=2)
     best = Counter("cython:best", rank=1, supports="n=3, only 4")

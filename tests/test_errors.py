@@ -21,6 +21,17 @@ def test_error_names_the_numbers(op, bad):
         assert np.array_equal(v, before[k], equal_nan=v.dtype.kind in "fc"), f"{k} was written to"
 
 
+def test_a_refused_call_leaves_out_alone(op, bad):
+    """Whatever `out` is, the arguments are checked before it is looked at, let alone written to."""
+    if op.outputs or {"out", "backend"} & set(bad.arguments):
+        return
+    for dtype in ("float32", "float64"):
+        out = np.full(7, 3.5, dtype)
+        with pytest.raises(bad.error, match=bad.match):
+            op(**bad.arguments, out=out)
+        assert (out == 3.5).all()
+
+
 def test_errors_are_the_same_on_every_backend(op, bad):
     if "backend" in bad.arguments:
         return
