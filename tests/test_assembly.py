@@ -106,6 +106,17 @@ def test_depthwise_keeps_its_outputs_in_registers(assembly, isa, most, bits, suf
 
 @pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("taps", [3, 5, 7])
+def test_depthwise_planes_load_a_cell_once_for_all_rows(assembly, taps, isa, bits, suffix):
+    loop = inner_loop(assembly("conv_depthwise_planes.c", isa, bits), f"rows_8_{taps}")
+    assert fused(loop, suffix) == 8 * taps
+    assert not vectors_on_stack(loop)
+    loads = [x for x in loop if re.search(r"^v\w+\s.*\(", x)]
+    assert len(loads) == 8 + taps - 1 + taps  # cells, and a column of weights
+
+
+@pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
+@pytest.mark.parametrize("isa", ISAS)
 def test_four_vectors_of_pixels_for_few_filters(assembly, isa, bits, suffix):
     rows = ISAS[isa][1] // 2
     loop = inner_loop(assembly("conv_direct.c", isa, bits), f"wide_{rows}")
