@@ -85,6 +85,16 @@ def helper(function: Callable[..., Any]) -> Any:
     return njit(cache=True, error_model="numpy", fastmath={"contract"})(function)
 
 
+def reduction(function: Callable[..., Any]) -> Any:
+    """Compile a helper whose sums may be added up in another order: else they stay scalar code.
+
+    The order is fixed when it is compiled. NaN and Inf stay defined.
+    """
+    from numba import njit
+
+    return njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})(function)
+
+
 def launch(compiled: Any, *args: Any) -> Any:
     """Run a kernel with fastnn's number of threads.
 

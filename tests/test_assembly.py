@@ -81,6 +81,7 @@ def vectors_on_stack(loop):
         ("gemm.c", "tile"),
         ("conv_direct.c", "strip"),
         ("conv_direct_filter.c", "strip"),
+        ("conv_window_filter.c", "window"),
         ("conv_winograd.c", "product"),
         ("conv_winograd_filter.c", "outer"),
     ],
@@ -91,7 +92,7 @@ def test_the_tile_has_only_fused_products_and_no_spill(assembly, source, tile, i
     assert fused(loop, suffix) == 2 * rows
     assert not [x for x in loop if re.match(rf"v(mul|add){suffix}\b", x)]
     assert not [x for x in loop if "(%rsp)" in x or "(%rbp)" in x]
-    assert len(loop) <= 3 * rows + 8
+    assert len(loop) <= 3 * rows + 9
 
 
 @pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
@@ -101,6 +102,17 @@ def test_depthwise_keeps_its_outputs_in_registers(assembly, isa, most, bits, suf
     loop = whole_loop(assembly("conv_depthwise.c", isa, bits), f"outputs_{most}")
     assert fused(loop, suffix) > 2 * most  # some may have been moved before the loop's label
     assert not vectors_on_stack(loop)
+
+
+@pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("taps", [3, 5, 7])
+def test_depthwise_planes_load_a_cell_once_for_all_rows(assembly, taps, isa, bits, suffix):
+    loop = inner_loop(assembly("conv_depthwise_planes.c", isa, bits), f"rows_8_{taps}")
+    assert fused(loop, suffix) == 8 * taps
+    assert not vectors_on_stack(loop)
+    loads = [x for x in loop if re.search(r"^v\w+\s.*\(", x)]
+    assert len(loads) == 8 + taps - 1 + taps  # cells, and a column of weights
 
 
 @pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])

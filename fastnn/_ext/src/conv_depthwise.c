@@ -8,7 +8,7 @@
  *
  * Tiles follow from the shape alone, and no number of y or dx depends on them: terms are added in
  * the order of taps. */
-#include "conv_cells.h"
+#include "conv_depthwise.h"
 
 enum { CELLS = 2048 };   /* of a tile: 128 KiB at the most, in the second level */
 enum { DOTS = 9 };       /* taps that the gradient of the filters sums at the same time */
@@ -255,6 +255,7 @@ static void forward_task(void *ctx, idx task, int slot) {
 }
 
 int FN(conv_depthwise_forward)(const conv *v) {
+    if (FN(depthwise_planes_suit)(v)) return FN(depthwise_planes_forward)(v);
     plan it = make_plan(v, 0);
     return run(&it, forward_task, ceil_div(v->N * v->C, VL) * tiles_of(&it));
 }
@@ -306,6 +307,7 @@ static void image_task(void *ctx, idx task, int slot) {
 }
 
 int FN(conv_depthwise_backward_data)(const conv *v) {
+    if (v->K == v->C && FN(depthwise_planes_suit)(v)) return FN(depthwise_planes_image)(v);
     plan it = make_plan(v, 1);
     return run(&it, image_task, ceil_div(v->N * v->C, VL) * tiles_of(&it));
 }

@@ -9,13 +9,12 @@
  *
  * A task owns some filters and channels of a group. With few such tasks the batch is split too,
  * into parts that follow from the shape alone, and the partial sums are added in order. */
-#include "conv_cells.h"
+#include "conv_filters.h"
 
 enum { PIXELS = 256 };       /* of a strip: a panel of dy takes 16 KiB (AVX2) of the first level */
 enum { SUMS = 96 * 1024 };   /* of a task: with their strips inside the second level */
 enum { FILTERS = 128 };      /* of a task, twice as many for windows of one tap */
 enum { CELLS = 256 * 1024 }; /* of the packed x of a strip, at about the most */
-enum { SPLIT_TASKS = 12 };   /* with fewer tasks the batch is split too */
 
 /* How far taps, pixels and images are apart in a packed panel of x, and how many there are. */
 typedef struct {
@@ -54,8 +53,7 @@ static strip_tile *const strip_tiles[MR + 1][2] = {{0, 0}, ALL_ROWS(PAIR)};
 
 typedef struct {
     const conv *v;
-    idx row_blocks, col_blocks, strips;
-    idx images, rows, cols; /* of the largest strip */
+    cut cut;
     idx row_step, tap_rows; /* in packed rows: from output to output, from tap to tap */
     idx tap_cols;           /* in packed columns, from tap to tap */
     idx height, pitch;      /* packed rows and columns of an image of the largest strip */
@@ -68,30 +66,8 @@ typedef struct {
 } plan;
 
 typedef struct {
-    idx n, images, p, rows, q, cols;
-} strip;
-
-typedef struct {
     idx g, f0, filters, c0, channels;
 } share;
-
-static inline idx filters(const conv *v) { return v->K / v->groups; }
-static inline idx channels(const conv *v) { return v->C / v->groups; }
-static inline idx window(const conv *v) { return v->R * v->S; }
-static inline idx pixels(const conv *v) { return v->P * v->Q; }
-
-static strip strip_of(const plan *it, idx i) {
-    const conv *v = it->v;
-    idx col = i % it->col_blocks, row = i / it->col_blocks % it->row_blocks;
-    idx n = i / it->col_blocks / it->row_blocks * it->images;
-    strip s = {.n = n,
-               .images = least(it->images, v->N - n),
-               .p = part(v->P, it->row_blocks, row),
-               .q = part(v->Q, it->col_blocks, col)};
-    s.rows = part(v->P, it->row_blocks, row + 1) - s.p;
-    s.cols = part(v->Q, it->col_blocks, col + 1) - s.q;
-    return s;
-}
 
 static inline idx parts(const plan *it) {
     return it->v->groups * it->filter_parts * it->channel_parts;
@@ -114,42 +90,35 @@ static share share_of(const plan *it, idx i) {
  * the outputs reach leave out what is between them. */
 static inline idx reach(idx outputs, idx step) { return (outputs - 1) * step + 1; }
 
-static void cut_pixels(plan *it, idx aim) {
+static void cut_strips(plan *it, idx aim) {
     const conv *v = it->v;
-    it->images = most(1, least(v->N, aim / pixels(v)));
-    it->col_blocks = ceil_div(v->Q, 2 * aim) > 1 ? ceil_div(v->Q, aim) : 1;
-    it->cols = ceil_div(v->Q, it->col_blocks);
-    it->row_blocks = it->images > 1 ? 1 : ceil_div(v->P, most(1, aim / it->cols));
-    it->rows = ceil_div(v->P, it->row_blocks);
+    it->cut = cut_pixels(v, aim);
     it->row_step = v->R == 1 ? 1 : v->sh;
-    it->tap_rows = least(v->dh, reach(it->rows, it->row_step));
-    it->tap_cols = least(v->dw_step, reach(it->cols, v->sw));
-    it->height = reach(it->rows, it->row_step) + (v->R - 1) * it->tap_rows;
-    it->pitch = reach(it->cols, v->sw) + (v->S - 1) * it->tap_cols;
-    it->strips = ceil_div(v->N, it->images) * it->row_blocks * it->col_blocks;
+    it->tap_rows = least(v->dh, reach(it->cut.rows, it->row_step));
+    it->tap_cols = least(v->dw_step, reach(it->cut.cols, v->sw));
+    it->height = reach(it->cut.rows, it->row_step) + (v->R - 1) * it->tap_rows;
+    it->pitch = reach(it->cut.cols, v->sw) + (v->S - 1) * it->tap_cols;
 }
 
 static plan make_plan(const conv *v) {
     plan it = {.v = v};
     for (idx aim = PIXELS; aim > 0; aim /= 2) {
-        cut_pixels(&it, aim);
-        if (it.images * it.height * it.pitch * MR <= CELLS) break;
+        cut_strips(&it, aim);
+        if (it.cut.images * it.height * it.pitch * MR <= CELLS) break;
     }
     idx panels = ceil_div(filters(v), NR), most_filters = window(v) > 1 ? FILTERS : 2 * FILTERS;
     most_filters = least(most_filters, SUMS / (least(channels(v), MR) * window(v)));
     it.filter_parts = ceil_div(panels, most(1, most_filters / NR));
     idx width = ceil_div(panels, it.filter_parts) * NR;
     idx limit =
-        most(1, least(SUMS / (width * window(v)), CELLS / (it.images * it.height * it.pitch)));
+        most(1, least(SUMS / (width * window(v)), CELLS / (it.cut.images * it.height * it.pitch)));
     it.runs = v->S > 1 && v->dw_step == 1 && channels(v) < MR;
     it.channel_parts = it.runs ? 1 : ceil_div(channels(v), round_up(limit, MR));
-    it.splits = least(it.strips, ceil_div(SPLIT_TASKS, parts(&it)));
     idx most_channels = ceil_div(channels(v), it.channel_parts);
     it.sums = packed_columns(least(width, filters(v)), most_channels * window(v));
-    idx bound = v->workspace / 2 / (idx)sizeof(T) / (parts(&it) * it.sums);
-    it.splits = most(1, least(it.splits, bound));
-    it.x_bytes = line_bytes(it.images * it.height * it.pitch * most_channels + VL);
-    it.dy_bytes = line_bytes(packed_columns(width, it.images * it.rows * it.cols) + VL);
+    it.splits = batch_splits(v, it.cut.strips, parts(&it), it.sums);
+    it.x_bytes = line_bytes(it.cut.images * it.height * it.pitch * most_channels + VL);
+    it.dy_bytes = line_bytes(packed_columns(width, it.cut.images * it.cut.rows * it.cut.cols) + VL);
     it.slot_bytes = it.x_bytes + it.dy_bytes + (it.splits > 1 ? 0 : line_bytes(it.sums));
     return it;
 }
@@ -276,9 +245,9 @@ static void sum_task(void *ctx, idx task, int slot) {
         it->splits > 1 ? it->partial + task * it->sums : (T *)(memory + it->x_bytes + it->dy_bytes);
     idx cells = it->height * it->pitch, panels = row_panels(own.channels);
     epilogue e = {0};
-    for (idx k = part(it->strips, it->splits, split); k < part(it->strips, it->splits, split + 1);
-         ++k, e.accumulate = 1) {
-        strip s = strip_of(it, k);
+    for (idx k = part(it->cut.strips, it->splits, split);
+         k < part(it->cut.strips, it->splits, split + 1); ++k, e.accumulate = 1) {
+        strip s = strip_of(v, &it->cut, k);
         idx count = s.images * s.rows * s.cols;
         pack_x(it, x, &own, &s);
         pack_dy(it, dy, &own, &s);
@@ -302,6 +271,7 @@ static void write_task(void *ctx, idx i, int slot) {
 }
 
 int FN(conv_direct_backward_filter)(const conv *v) {
+    if (FN(conv_windows_suit)(v)) return FN(conv_window_filter)(v);
     plan it = make_plan(v);
     double products =
         (double)v->N * (double)pixels(v) * (double)v->K * (double)(channels(v) * window(v));
