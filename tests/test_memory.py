@@ -240,6 +240,33 @@ def test_scratch_stays_within_the_workspace(limit):
     assert float(out) < limit + 4  # MiB; pages of stacks and Python's own
 
 
+def test_scratch_stays_within_the_workspace_for_every_compiled_implementation():
+    """First layers, large windows, depthwise planes: shapes with ways of their own."""
+    out, _ = fresh(
+        PEAK
+        + """
+    for n, c, k, size, window, groups in [(16, 3, 32, 96, 3, 1), (4, 3, 64, 224, 11, 1), (8, 20, 300, 24, 5, 1),
+        (8, 96, 96, 56, 7, 96), (32, 64, 64, 28, 3, 64), (8, 64, 1, 56, 3, 1)]:
+        x = np.ones((n, c, size, size), "f4"); w = np.ones((k, c // groups, window, window), "f4")
+        options = {"padding": window // 2, "groups": groups}
+        for name in fastnn.conv2d.impls:
+            call = fastnn.conv2d.front(x, w, **options)[0]
+            if not name.startswith("cython") or fastnn.conv2d.impl(name).supports(call) is not None:
+                continue
+            with fastnn.use(workspace=8 << 20):
+                y, ctx = fastnn.conv2d.forward(x, w, **options, backend=name)
+                dy = np.ones_like(y)
+                del y
+                y_extra = extra(lambda: [fastnn.conv2d(x, w, **options, backend=name)])
+                needed = extra(lambda: [g for g in fastnn.conv2d.backward(ctx, dy) if g is not None])
+                print(max(y_extra, needed), name)
+    """,  # noqa: E501
+        FASTNN_CACHE="0",
+    )
+    over = [line for line in out.splitlines() if float(line.split()[0]) > 8 + 4]
+    assert out and not over
+
+
 def test_memory_does_not_grow():
     """A tenth of the million calls of the long run."""
     out, _ = fresh(
