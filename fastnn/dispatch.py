@@ -148,15 +148,17 @@ class Impl:
                 forward,
                 backward,
                 supports or _always,
-                rank or self._default_rank,
+                rank or self._default_rank(),
                 bounds or _no_bounds,
             )
 
     def __repr__(self) -> str:
         return f"<{self.op} {self.name}>"
 
-    def _default_rank(self, call: Any) -> float:
-        return _DEFAULT_RANK.get(self.backend, 1.0)
+    def _default_rank(self) -> Callable[[Any], float]:
+        rank = _DEFAULT_RANK.get(self.backend, 1.0)
+        # Not a method: the object would hold itself, and its arrays, until cycles are looked for.
+        return lambda call: rank
 
     def _load(self) -> tuple[Callable[..., Any], ...]:
         if self._functions is None:
@@ -170,7 +172,7 @@ class Impl:
                 find("forward"),
                 find("backward"),
                 find("supports", _always),
-                find("rank", self._default_rank),
+                find("rank", self._default_rank()),
                 find("bounds", _no_bounds),
             )
         return self._functions
@@ -200,7 +202,7 @@ class Impl:
         it is loaded.
         """
         lazy = self._module and (self.backend == "numba" or unavailable(self.backend) is not None)
-        return self._default_rank(call) if lazy else float(self._load()[3](call))
+        return self._default_rank()(call) if lazy else float(self._load()[3](call))
 
     def bounds(self, call: Any) -> Mapping[str, Bound]:
         """Results and gradients with a bound of their own, by name."""

@@ -280,6 +280,42 @@ def test_memory_does_not_grow():
     assert int(out) < 1_000_000
 
 
+@pytest.mark.parametrize("model", ["convolutions", "recurrent"])
+def test_steps_of_training_take_no_fresh_pages(model):
+    """What a step releases serves the next, at once: cycles would hold it until they are found."""
+    out, _ = fresh(
+        """
+        import gc, resource, sys, numpy as np, fastnn
+        from fastnn import layers, optim
+        fastnn.set_num_threads(2)
+        def convolutions():
+            parts, channels = [], 3
+            for filters in (16, 32, 64):
+                parts += [layers.Conv2d(channels, filters, 3, padding=1), layers.BatchNorm2d(filters)]
+                parts += [layers.ReLU(), layers.MaxPool2d(2)]
+                channels = filters
+            return layers.Sequential(*parts, layers.Flatten(), layers.Linear(1024, 10)), (64, 3, 32, 32)
+        def recurrent():
+            return layers.LSTM(3, 128), (150, 32, 3)
+        model, shape = MODEL()
+        x = np.ones(shape, "f4")
+        step = optim.Adam(model).step
+        def train():
+            y = model(x)
+            model.backward(np.ones_like(y)) if isinstance(y, np.ndarray) else model.backward(y[0])
+            step()
+        def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(5): train()
+        gc.collect(); gc.disable()
+        for _ in range(5): train()
+        before = faults()
+        for _ in range(20): train()
+        print((faults() - before) / 20)
+        """.replace("MODEL", model)  # noqa: E501
+    )
+    assert float(out) < 20  # of 4 KiB; one result of the first layer has 1024
+
+
 def test_the_memory_of_results_is_not_used_again_while_they_live():
     """Views keep it alive too, whatever else is computed and freed meanwhile."""
     x = np.random.default_rng(0).standard_normal((4, 8, 64, 64))
