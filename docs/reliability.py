@@ -37,12 +37,12 @@ PROMISES = {
     "R4": (
         "all backends bitwise equal on integers in 1 million cases, for operations made of sums, "
         "products and comparisons",
-        "random calls near the cases against naive (`tests/proofs/errors.py`)",
+        "random small calls near the cases against naive (`tests/proofs/integers.py`)",
     ),
     "R5": (
         "on normal data errors at most 4 ceil(log2 K) eps of the sum of magnitudes forward, twice "
         "that backward",
-        "the same; naive in float64 is the reference (`tests/proofs/errors.py`)",
+        "random calls near the cases; naive in float64 is the reference (`tests/proofs/errors.py`)",
     ),
     "R6": (
         "gradients: complex step within 1e-12 for smooth operations, central differences within "
@@ -51,11 +51,11 @@ PROMISES = {
     ),
     "R7": (
         "the same bits for 1 to 16 threads, 100 times",
-        "hashes of results and gradients (`tests/test_properties.py`, `tests/stress.py`)",
+        "hashes of results and gradients (`tests/proofs/threads.py`, `tests/stress.py`)",
     ),
     "R8": (
         "the same bits for a sample alone, in a batch of 2 to 64 and in any position",
-        "`tests/test_properties.py`",
+        "`tests/proofs/batches.py`, `tests/test_properties.py`",
     ),
     "R9": (
         "training has one hash per element type and instruction set; a resumed run equals the "
@@ -66,14 +66,17 @@ PROMISES = {
         "24 memory layouts give the bits of the contiguous call",
         "`tests/test_conformance.py`, all operations, every layout of `fastnn.testing`",
     ),
-    "R11": ("1 million overlapping `out`: right or refused", "`fastnn selftest --fuzz`"),
+    "R11": (
+        "1 million overlapping `out`: right or refused",
+        "`out` and an input are random views of one buffer (`tests/proofs/overlap.py`)",
+    ),
     "R12": (
         "NaN, Inf and subnormal numbers: all backends agree in kind and position",
         "every cell of windows up to 3x3, channels 1 to 33 (`tests/proofs/special.py`)",
     ),
     "R13": (
         "padding of sequences contributes exactly 0; a masked run equals that of the cut sequence",
-        "`tests/test_known_recurrent.py`, `tests/test_recurrent_conventions.py`",
+        "random sets of lengths, each sequence against itself cut (`tests/proofs/sequences.py`)",
     ),
     "R14": (
         "8 Python threads x 100,000 mixed calls without a report of ThreadSanitizer; 1,000 of "
@@ -87,7 +90,7 @@ PROMISES = {
     "R16": (
         "every failed allocation becomes MemoryError and leaks nothing; memory grows by less than "
         "1 MB in a million calls",
-        "`tests/test_memory.py`",
+        "`tests/test_memory.py`, `tests/proofs/memory.py`",
     ),
     "R17": (
         "all lines of dispatch and validation covered, 90 % of seeded mutants killed",
@@ -106,12 +109,12 @@ PROMISES = {
     "R20": (
         "memory at most the workspace beside the result; 4222 x 4222 with a window of 127 x 127 in "
         "less than 100 MB",
-        "high-water mark in a child (`tests/test_memory.py`)",
+        "high-water mark in a child (`tests/test_memory.py`, `tests/proofs/window.py`)",
     ),
     "R21": (
         "10 million mutated npz and safetensors and 1 million HDF5 files: no crash, no other file "
         "opened, bounded memory and time",
-        "`tests/test_io_formats.py`",
+        "`tests/proofs/files.py`, `tests/test_io_formats.py`",
     ),
     "R22": ("scikit-learn's `check_estimator` passes", "the estimators' tests"),
     "R23": (
