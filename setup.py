@@ -127,12 +127,16 @@ def extensions():
     import numpy
 
     debug = os.environ.get("FASTNN_DEBUG_CYTHON") == "1"
+    trace = os.environ.get("FASTNN_TRACE_CYTHON") == "1"  # coverage.py sees lines, all is slow
     doors = [
         Extension(
             f"fastnn._ext.{name}",
             [str(EXT / f"{name}.pyx")],
             include_dirs=[str(EXT), numpy.get_include()],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+            define_macros=[
+                ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+                *([("CYTHON_TRACE_NOGIL", "1")] if trace else []),
+            ],
             extra_compile_args=["-O2", "-g0", "-fvisibility=hidden", *SANITIZER],
             extra_link_args=SANITIZER or ([] if sys.platform == "darwin" else ["-Wl,-s"]),
             libraries=["m", "pthread"] if name == "_core" and os.name == "posix" else [],
@@ -148,6 +152,7 @@ def extensions():
             "boundscheck": debug,
             "wraparound": debug,
             "initializedcheck": debug,
+            "linetrace": trace,
             "cdivision": True,
             "freethreading_compatible": True,
         }
