@@ -493,6 +493,7 @@ def test_ctrl_c_ends_a_real_run_after_its_step():
                 if run.epoch == 2:
                     print("stepped", run.batch)
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
         weights = []
         model = Linear(2, 1, rng=0)
         trainer = Trainer(model, MSELoss(), SGD(model, lr=0.1), rng=0)
