@@ -41,7 +41,7 @@ def kinds(a):
     return np.isnan(a) * 3 + (a == np.inf) * 1 + (a == -np.inf) * 2
 
 
-def difference(got, want, channels):
+def difference(got, want, channels=1):
     """What differs, or None; sums over channels of numbers near 1 round like their magnitudes."""
     wrong = kinds(got) != kinds(want)
     if wrong.any():
