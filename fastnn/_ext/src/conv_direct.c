@@ -321,10 +321,10 @@ static inline void copy_run(T *to, const T *from, idx n) {
     if (n >= SIZE) {
         for (idx i = 0; i + SIZE < n; i += SIZE) store(to + i, load(from + i));
         store(to + n - SIZE, load(from + n - SIZE));
-    } else if (n >= SIZE / 2) {
+    } else if (n >= SIZE / 2) { /* n > 0, for a vector holds two at least */
         memcpy(to, from, VB / 2);
         memcpy(to + n - SIZE / 2, from + n - SIZE / 2, VB / 2);
-    } else if (n >= SIZE / 4) {
+    } else if (SIZE >= 4 && n >= SIZE / 4) {
         memcpy(to, from, VB / 4);
         memcpy(to + n - SIZE / 4, from + n - SIZE / 4, VB / 4);
     } else {

@@ -8,7 +8,6 @@
 enum { TASK = 16384 };                 /* numbers of a task that takes several rows */
 enum { COLUMNS = 64 };                 /* of a task that adds up gradients of short channels */
 enum { CHUNK = 32, CHUNK_ROW = 8192 }; /* rows whose dw and db are added up at once; their length */
-enum { TOGETHER = 4 };                 /* rows of them in one pass */
 enum { SHORT_CHANNEL = 16 };           /* channels below this length are added up as columns */
 
 typedef fastnn_rownorm_args rows;

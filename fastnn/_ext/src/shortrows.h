@@ -11,6 +11,8 @@
 #include <math.h>
 
 enum { LANES = VB / sizeof(T) };
+enum { TOGETHER = 4 }; /* long rows whose gradients are written in one pass */
+enum { TERMS = (int)LANES > (int)TOGETHER ? (int)LANES : (int)TOGETHER };
 
 /* Rows of at least a vector whose block stays in the first cache level. */
 static inline int is_short(idx size) { return size >= VL && size * VL * (idx)sizeof(T) <= 16384; }
@@ -67,7 +69,7 @@ static inline void short_statistics(const T *x, idx size, idx some, int centred,
 
 /* What rows of a backward pass need: split means, 1/deviation, and the terms of dx. */
 typedef struct {
-    T high[LANES], low[LANES], inverse[LANES], common[LANES], along[LANES];
+    T high[TERMS], low[TERMS], inverse[TERMS], common[TERMS], along[TERMS];
 } row_terms;
 
 /* From the sums of slope = dy w and of slope (x - mean). */
