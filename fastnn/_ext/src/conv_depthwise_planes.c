@@ -90,21 +90,21 @@ static inline __attribute__((always_inline)) void sum_rows(T *to, idx put, const
     vec sums[ROWS], weights[7];
     idx step = reversed ? -1 : 1;
     if (reversed) w += R * S - 1;
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int m = 0; m < n; ++m) sums[m] = first;
     for (idx s = 0; s < S; ++s, ++x, w += step) {
         const T *cell = x;
-#pragma GCC unroll 7
+        UNROLL(7)
         for (int r = 0; r < R; ++r) weights[r] = splat(w[r * S * step]);
-#pragma GCC unroll 14
+        UNROLL(14)
         for (int i = 0; i < n + R - 1; ++i, cell += get) {
             vec here = load_once(cell);
-#pragma GCC unroll 7
+            UNROLL(7)
             for (int r = 0; r < R; ++r)
                 if (i - r >= 0 && i - r < n) sums[i - r] += weights[r] * here;
         }
     }
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int m = 0; m < n; ++m) store(to + m * put, sums[m]);
 }
 
