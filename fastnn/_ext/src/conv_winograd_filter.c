@@ -103,6 +103,22 @@ static void multiply_chunk(const plan *it, const range *r, idx xi, idx tiles, in
 
 /* -- back to taps ---------------------------------------------------------------------------- */
 
+/* dw[channel][tap] of at most VL channels, from vectors of them. */
+INLINE void put_taps(T *dw, vec *taps, idx channels) {
+    if (VL > 9) {
+        for (int i = 9; i < (int)VL; ++i) taps[i] = (vec){0};
+        transpose(taps);
+        for (idx i = 0; i < channels; ++i) memcpy(dw + i * 9, taps + i, 9 * sizeof(T));
+        return;
+    }
+    vec ninth = taps[8];
+    for (int first = 0; first < 8; first += VL) {
+        transpose(taps + first);
+        for (idx i = 0; i < channels; ++i) store(dw + i * 9 + first, taps[first + i]);
+    }
+    for (idx i = 0; i < channels; ++i) dw[i * 9 + 8] = ninth[i];
+}
+
 /* dw of C channels of a filter from `parts` sums, added in order. */
 INLINE void gather_filter(idx m, const T *sums, idx xi_stride, idx parts, idx part_stride, idx C,
                           T *dw) {
@@ -120,13 +136,7 @@ INLINE void gather_filter(idx m, const T *sums, idx xi_stride, idx parts, idx pa
             for (idx i = 0; i < 3; ++i) half[i][j] = g[i];
         }
         for (idx i = 0; i < 3; ++i) winograd_gather(m, half[i], taps + 3 * i);
-        for (int i = 9; i < 9 + (int)VL; ++i) taps[i] = (vec){0};
-        for (int first = 0; first < 9; first += VL) {
-            transpose(taps + first);
-            int some = least(VL, 9 - first);
-            for (idx i = 0; i < least(VL, C - c); ++i)
-                memcpy(dw + (c + i) * 9 + first, taps + first + i, (size_t)some * sizeof(T));
-        }
+        put_taps(dw + c * 9, taps, least(VL, C - c));
     }
 }
 
