@@ -370,6 +370,12 @@ static inline vec won(ivec winner, idx cell, vec g) { return (vec)((winner == (I
 /* A row of cells of windows of two columns, the window's row r. */
 static inline void row_of_pairs(const pool *v, const T *dy, const uint8_t *offset, idx r, T *dx) {
     idx cell = 2 * r;
+    if (2 * v->Q <= VL) {
+        vec g = load(dy);
+        ivec winner = widened(offset);
+        store(dx, SHUFFLE(won(winner, cell, g), won(winner, cell + 1, g), ZIP_LOW));
+        return;
+    }
     for (idx q = 0; q < v->Q; q += VL) {
         idx at = v->Q < VL ? 0 : least(q, v->Q - VL);
         vec g = load(dy + at);
