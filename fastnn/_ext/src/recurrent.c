@@ -206,30 +206,34 @@ static void pack_rows(T *a, const T *from, idx m, idx k, idx line) {
     }
 }
 
-/* One row times four panels: the tile of one row has too few chains to fill the adders. */
-static void row_of_panels(idx k, const T *restrict a, const T *restrict b, T *c,
-                          const epilogue *e) {
-    vec x0 = {0}, x1 = {0}, x2 = {0}, x3 = {0}, x4 = {0}, x5 = {0}, x6 = {0}, x7 = {0};
-    const T *b1 = b + NR * k, *b2 = b1 + NR * k, *b3 = b2 + NR * k;
-    for (idx i = 0; i < k; ++i) {
-        vec s = splat(a[i]);
-        x0 += s * load(b + i * NR);
-        x1 += s * load(b + i * NR + VL);
-        x2 += s * load(b1 + i * NR);
-        x3 += s * load(b1 + i * NR + VL);
-        x4 += s * load(b2 + i * NR);
-        x5 += s * load(b2 + i * NR + VL);
-        x6 += s * load(b3 + i * NR);
-        x7 += s * load(b3 + i * NR + VL);
+/* A few rows times several panels: tiles of so few rows have too few chains to fill the adders. */
+static inline __attribute__((always_inline)) void panels_at_once(idx k, const T *restrict a,
+                                                                 const T *restrict b, T *c, idx ldc,
+                                                                 const epilogue *e, const int m,
+                                                                 const int panels) {
+    vec sum[3][2 * 4] = {0};
+    for (idx i = 0; i < k; ++i)
+        for (int v = 0; v < 2 * panels; ++v) {
+            vec w = load(b + (v / 2 * k + i) * NR + v % 2 * VL);
+            for (int r = 0; r < m; ++r) sum[r][v] += splat(a[i * m + r]) * w;
+        }
+    for (int r = 0; r < m; ++r)
+        for (int v = 0; v < 2 * panels; ++v) finish(c + r * ldc + v * VL, sum[r][v], e, r, v * VL);
+}
+
+/* Column after the last that this was done for; more than three rows have tiles. */
+static idx few_rows(idx m, idx columns, idx k, const T *a, const T *b, T *c, idx ldc, epilogue e) {
+    idx j = 0, step = (m == 1 ? 4 : 2) * NR;
+    for (; m <= 3 && j + step <= columns; j += step) {
+        if (m == 1)
+            panels_at_once(k, a, b + j * k, c + j, ldc, &e, 1, 4);
+        else if (m == 2)
+            panels_at_once(k, a, b + j * k, c + j, ldc, &e, 2, 2);
+        else
+            panels_at_once(k, a, b + j * k, c + j, ldc, &e, 3, 2);
+        if (e.column_bias) e.column_bias += step;
     }
-    finish(c, x0, e, 0, 0);
-    finish(c + VL, x1, e, 0, VL);
-    finish(c + 2 * VL, x2, e, 0, 2 * VL);
-    finish(c + 3 * VL, x3, e, 0, 3 * VL);
-    finish(c + 4 * VL, x4, e, 0, 4 * VL);
-    finish(c + 5 * VL, x5, e, 0, 5 * VL);
-    finish(c + 6 * VL, x6, e, 0, 6 * VL);
-    finish(c + 7 * VL, x7, e, 0, 7 * VL);
+    return j;
 }
 
 /* Some columns of a plane. */
@@ -245,10 +249,8 @@ static void multiply_rows(idx m, idx hp, range q, idx k, const T *a, const T *b,
         idx k0 = part(k, blocks, p), depth = part(k, blocks, p + 1) - k0, j = q.from;
         epilogue e = {.accumulate = accumulate || p > 0};
         if (p + 1 == blocks && bias) e.column_bias = bias + j;
-        for (; m == 1 && j + 4 * NR <= q.to; j += 4 * NR) {
-            row_of_panels(depth, a + k0, b + hp * k0 + j * depth, c + j, &e);
-            if (e.column_bias) e.column_bias += 4 * NR;
-        }
+        j += few_rows(m, q.to - j, depth, a + m * k0, b + hp * k0 + j * depth, c + j, ldc, e);
+        if (e.column_bias) e.column_bias = bias + j;
         multiply(m, q.to - j, depth, a + m * k0, b + hp * k0 + j * depth, c + j, ldc, e);
     }
 }
