@@ -58,8 +58,7 @@ WIDTHS = (1, *[2] * 9, 1)  # of "Dying ReLU and Initialization" (Lu et al.), 64 
 def _weights() -> list[tuple[Any, Any]]:
     rng = np.random.default_rng(0)
     return [
-        (rng.standard_normal((k, c)).astype("f"), np.zeros(k, "f"))
-        for c, k in pairwise(WIDTHS)
+        (rng.standard_normal((k, c)).astype("f"), np.zeros(k, "f")) for c, k in pairwise(WIDTHS)
     ]
 
 
