@@ -1,4 +1,4 @@
-"""What is paid before any arithmetic: the import, and the way through dispatch."""
+"""What is paid besides arithmetic: the import, the way through dispatch, steps of a tiny net."""
 
 from __future__ import annotations
 
