@@ -77,9 +77,11 @@ def optional(op: str, name: str, value: Any) -> Array | None:
 
 
 def labels(op: str, name: str, value: Any) -> Array:
-    """`value` as a C-contiguous int64 array; any integer dtype is taken, nothing else."""
-    if type(value) is np.ndarray and value.dtype is I8 and value.flags.c_contiguous:
-        return value
+    """`value` as an aligned, C-contiguous int64 array; any integer dtype is taken, nothing else."""
+    if type(value) is np.ndarray and value.dtype is I8:
+        flags = value.flags
+        if flags.c_contiguous and flags.aligned:
+            return value
     plain = _plain(op, name, value)
     if plain.dtype.kind not in "iu":
         raise DtypeError(f"{op}: {name} has dtype {plain.dtype}; it must be an integer dtype")

@@ -21,14 +21,17 @@ ISAS = {
 
 def loops_of(assembly, function):
     """Instructions of every loop of `function` with products: the runs that jump back."""
-    body = assembly.split(f"\n{function}:\n", 1)[1].split("\n\t.size\t", 1)[0]
-    lines = [line.strip() for line in body.splitlines()]
+    body = assembly.split(f"\n{function}:", 1)[1].split("\n\t.size\t", 1)[0]
+    lines = [line.split("#")[0].strip() for line in body.splitlines()]
+    lines = [line for line in lines if line]
     places = {line[:-1]: i for i, line in enumerate(lines) if line.endswith(":")}
     loops = []
     for i, line in enumerate(lines):
         jump = re.match(r"j\w+\s+(\.L\w+)", line)
         if jump and places.get(jump[1], i) < i:
             loops.append(lines[places[jump[1]] : i])
+    frame = r"%rsp|%rbp" if "movq\t%rsp, %rbp" in lines else "%rsp"
+    loops = [[re.sub(rf"\(({frame})\b", "(stack", x) for x in loop] for loop in loops]
     return [loop for loop in loops if any("fmadd" in x for x in loop)]
 
 
@@ -42,15 +45,16 @@ def whole_loop(assembly, function):
     return max(loops_of(assembly, function), key=len)
 
 
-@pytest.fixture(scope="module")
-def assembly():
+@pytest.fixture(scope="module", params=["gcc", "clang"])
+def assembly(request):
     """Assembly of a source for an instruction set and a type, each compiled once."""
-    if not sys.platform.startswith("linux") or shutil.which("gcc") is None or not SRC.exists():
-        pytest.skip("needs gcc and the C sources")
+    compiler = request.param
+    if not sys.platform.startswith("linux") or shutil.which(compiler) is None or not SRC.exists():
+        pytest.skip(f"needs {compiler} and the C sources")
 
     @cache
     def compiled(source, isa, bits):
-        command = ["gcc", *FLAGS, *ISAS[isa][0], f"-DFASTNN_BITS={bits}", f"-DFASTNN_ISA={isa}"]
+        command = [compiler, *FLAGS, *ISAS[isa][0], f"-DFASTNN_BITS={bits}", f"-DFASTNN_ISA={isa}"]
         done = subprocess.run(
             [*command, "-S", str(SRC / source), "-o", "-"],
             capture_output=True,
@@ -58,7 +62,7 @@ def assembly():
             timeout=120,
         )
         if "unrecognized command" in done.stderr:
-            pytest.skip(f"this gcc does not build {isa} for this CPU family")
+            pytest.skip(f"this {compiler} does not build {isa} for this CPU family")
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -70,7 +74,7 @@ def fused(loop, suffix):
 
 
 def vectors_on_stack(loop):
-    return [x for x in loop if ("rsp" in x or "rbp" in x) and re.search(r"%[xyz]mm", x)]
+    return [x for x in loop if "(stack" in x and re.search(r"%[xyz]mm", x)]
 
 
 @pytest.mark.parametrize("bits,suffix", [(32, "ps"), (64, "pd")])
@@ -91,7 +95,7 @@ def test_the_tile_has_only_fused_products_and_no_spill(assembly, source, tile, i
     loop = inner_loop(assembly(source, isa, bits), f"{tile}_{rows}")
     assert fused(loop, suffix) == 2 * rows
     assert not [x for x in loop if re.match(rf"v(mul|add){suffix}\b", x)]
-    assert not [x for x in loop if "(%rsp)" in x or "(%rbp)" in x]
+    assert not vectors_on_stack(loop)
     assert len(loop) <= 3 * rows + 9
 
 
@@ -100,7 +104,7 @@ def test_the_tile_has_only_fused_products_and_no_spill(assembly, source, tile, i
 def test_depthwise_keeps_its_outputs_in_registers(assembly, isa, most, bits, suffix):
     """The taps' loop has a way for one tap and one for two side by side."""
     loop = whole_loop(assembly("conv_depthwise.c", isa, bits), f"outputs_{most}")
-    assert fused(loop, suffix) > 2 * most  # some may have been moved before the loop's label
+    assert fused(loop, suffix) >= 2 * most  # some may have been moved before the loop's label
     assert not vectors_on_stack(loop)
 
 
@@ -121,5 +125,5 @@ def test_four_vectors_of_pixels_for_few_filters(assembly, isa, bits, suffix):
     rows = ISAS[isa][1] // 2
     loop = inner_loop(assembly("conv_direct.c", isa, bits), f"wide_{rows}")
     assert fused(loop, suffix) == 4 * rows
-    assert not [x for x in loop if "(%rsp)" in x or "(%rbp)" in x]
+    assert not vectors_on_stack(loop)
     assert len(loop) <= 6 * rows + 12

@@ -78,3 +78,29 @@ def test_the_same_bits_for_any_number_of_threads(shape):
         with fastnn.use(threads=threads):
             found.append(fastnn.conv2d.backward(ctx, dy, needs=("w",)).w)
     assert all(np.array_equal(found[0], dw) for dw in found[1:])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("padding", [(0, 0), (1, 1), (0, 2), (2, 0), (4, 5)])
+@pytest.mark.parametrize("filters", [1, 2, 4])
+def test_few_filters_on_many_channels(filters, padding, dtype):
+    for r, s in ((1, 1), (3, 3), (2, 4), (5, 3)):
+        check((2, 40, r + 3, s + 9), (filters, 40, r, s), padding=padding, dtype=dtype)
+    check((3, 66, 7, 20), (3 * filters, 22, 3, 3), padding=padding, groups=3, dtype=dtype)
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_few_filters_and_infinite_numbers(bad):
+    """An infinite number beside an edge meets no zero that is not there by definition."""
+    rng = np.random.default_rng(3)
+    w = np.zeros((1, 40, 3, 3))
+    for place in range(6):
+        x = rng.integers(-3, 4, (1, 40, 6, 6)).astype(float)
+        dy = rng.integers(-3, 4, (1, 1, 6, 6)).astype(float)
+        (x if place % 2 else dy)[0, 0, (0, 3, 5)[place // 2], 5] = bad
+        found = []
+        for backend in ("naive", "cython:direct"):
+            with np.errstate(invalid="ignore"):
+                _, ctx = fastnn.conv2d.forward(x, w, padding=1, backend=backend)
+                found.append(fastnn.conv2d.backward(ctx, dy, needs=("w",)).w)
+        assert np.array_equal(*found, equal_nan=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import testing
+from fastnn import _check, testing
 from fastnn.errors import FastnnError
 
 hypothesis = pytest.importorskip("hypothesis", reason="needs hypothesis, of the extra 'test'")
@@ -128,3 +128,11 @@ def test_a_message_stays_one_line():
     with pytest.raises(fastnn.DtypeError) as caught:
         fastnn.softplus(np.ones(3), beta=np.ones((2, 1)))
     assert "\n" not in str(caught.value) and "array([[1.], [1.]])" in str(caught.value)
+
+
+def test_labels_at_an_odd_address_are_copied():
+    labels = np.frombuffer(b"\0" + np.arange(5).tobytes(), np.int64, 5, offset=1)
+    assert not labels.flags.aligned
+    taken = _check.labels("op", "labels", labels)
+    assert taken.flags.aligned
+    assert np.array_equal(taken, labels)

@@ -324,11 +324,11 @@ static inline __attribute__((always_inline)) void dots(const T *dy, const T *x,
         const T *cell = x;
         for (idx q = 0; q < tile->cols; ++q, cell += get, dy += VL) {
             vec d = load(dy);
-#pragma GCC unroll 9
+            UNROLL(9)
             for (int t = 0; t < count; ++t) s[t] += d * load(cell + distance[t]);
         }
     }
-#pragma GCC unroll 9
+    UNROLL(9)
     for (int t = 0; t < count; ++t)
         *(dvecu *)(lanes + t * VL) += __builtin_convertvector(s[t], dvec);
 }

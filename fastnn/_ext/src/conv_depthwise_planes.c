@@ -1,11 +1,14 @@
-/* Depthwise convolution of planes at least a vector wide, with windows of 3, 5 or 7 rows, stride 1:
- * a vector is of pixels, nothing is transposed. 1.2 to 1.5 times as fast on AVX-512, 1.5 to 2.4
- * times on AVX2; the gradient of the filters gains nothing by it.
+/* Depthwise convolution of planes about a vector wide or wider, with windows of 3, 5 or 7 rows,
+ * stride 1: a vector is of pixels, nothing is transposed. 1.2 to 1.5 times as fast on AVX-512, 1.5
+ * to 2.4 times on AVX2; the gradient of the filters gains nothing by it.
  *
  * A tile of a plane is copied, with its zeros. Some rows of outputs are summed at the same time,
  * for a column of the window after the other, so that a cell is loaded once for all rows that see
  * it in that column: without that, loads would set the pace. The gradient of the image is the same
  * with the window turned round.
+ *
+ * What a vector holds behind the end of a narrow row the next row's mends; the last plane of a task
+ * is summed aside.
  *
  * Tiles follow from the shape alone, and no number of y or dx depends on them. */
 #include "conv_depthwise.h"
@@ -21,7 +24,7 @@ typedef struct {
     idx rows, cols, row_tiles, col_tiles; /* of the largest tile */
     idx pitch;
     char *slots;
-    size_t slot_bytes;
+    size_t slot_bytes, cells_bytes;
 } plan;
 
 typedef struct {
@@ -31,9 +34,17 @@ typedef struct {
 static inline idx taps(const conv *v) { return v->R * v->S; }
 static inline idx per_channel(const conv *v) { return v->K / v->C; }
 
+/* Cells that a tile of `rows` by `cols` outputs looks at. */
+static inline idx look(const conv *v, idx rows, idx cols) {
+    return (rows + v->R - 1) * (cols + v->S - 1);
+}
+
+/* Such planes are a tile each. */
+static inline int is_narrow(const conv *v) { return v->Q < VL; }
+
 static plan make_plan(const conv *v, int back) {
     plan it = {.v = v, .back = back, .rows = v->P, .cols = v->Q};
-    while ((it.rows + v->R - 1) * (it.cols + v->S - 1) > CELLS)
+    while (look(v, it.rows, it.cols) > CELLS)
         if (it.rows > ROWS)
             it.rows = ceil_div(it.rows, 2);
         else if (it.cols > 2 * VL)
@@ -44,7 +55,8 @@ static plan make_plan(const conv *v, int back) {
     it.col_tiles = ceil_div(v->Q, it.cols);
     it.pitch = it.cols + v->S - 1;
     it.planes = most(1, TASK / (v->P * v->Q));
-    it.slot_bytes = line_bytes((it.rows + v->R - 1) * it.pitch + VL);
+    it.cells_bytes = line_bytes((it.rows + v->R - 1) * it.pitch + VL);
+    it.slot_bytes = it.cells_bytes + (is_narrow(v) ? line_bytes(v->P * v->Q + VL) : 0);
     return it;
 }
 
@@ -57,6 +69,17 @@ static tile_place tile_of(const plan *it, idx index) {
     return t;
 }
 
+/* Fewer cells than a vector has, and zeros, where there is a border or the next row follows. */
+static inline void copy_narrow(T *to, const T *from, idx count, const T *end) {
+    if (end - from < VL) {
+        for (idx i = 0; i < count; ++i) to[i] = from[i];
+        return;
+    }
+    ivec lane;
+    for (int i = 0; i < VL; ++i) lane[i] = i;
+    store(to, select(lane < (I)count, load(from), (vec){0}));
+}
+
 /* The cells that a tile looks at; without `borders` only those of the image. */
 static void pack_tile(const plan *it, T *to, const T *plane, const tile_place *t, int borders) {
     const conv *v = it->v;
@@ -64,17 +87,18 @@ static void pack_tile(const plan *it, T *to, const T *plane, const tile_place *t
     idx rows = t->rows + v->R - 1;
     steps_inside(h0, 1, v->H, rows, &top, &bottom);
     steps_inside(w0, 1, v->W, it->pitch, &left, &right);
+    const T *end = (const T *)v->x + v->N * v->C * v->H * v->W;
     if (borders) zeros(to, rows * it->pitch);
     for (idx i = top; i < bottom; ++i) {
         const T *from = plane + (h0 + i) * v->W + w0;
         T *row = to + i * it->pitch;
+        if (right - left < VL) {
+            copy_narrow(row + left, from + left, right - left, end);
+            continue;
+        }
         for (idx j = left; j < right; j += VL) {
-            if (right - left >= VL) {
-                j = least(j, right - VL); /* the last ones once more rather than fewer */
-                store(row + j, load(from + j));
-            } else {
-                for (idx k = left; k < right; ++k) row[k] = from[k];
-            }
+            j = least(j, right - VL); /* the last ones once more rather than fewer */
+            store(row + j, load(from + j));
         }
     }
 }
@@ -90,21 +114,21 @@ static inline __attribute__((always_inline)) void sum_rows(T *to, idx put, const
     vec sums[ROWS], weights[7];
     idx step = reversed ? -1 : 1;
     if (reversed) w += R * S - 1;
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int m = 0; m < n; ++m) sums[m] = first;
     for (idx s = 0; s < S; ++s, ++x, w += step) {
         const T *cell = x;
-#pragma GCC unroll 7
+        UNROLL(7)
         for (int r = 0; r < R; ++r) weights[r] = splat(w[r * S * step]);
-#pragma GCC unroll 14
+        UNROLL(14)
         for (int i = 0; i < n + R - 1; ++i, cell += get) {
             vec here = load_once(cell);
-#pragma GCC unroll 7
+            UNROLL(7)
             for (int r = 0; r < R; ++r)
                 if (i - r >= 0 && i - r < n) sums[i - r] += weights[r] * here;
         }
     }
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int m = 0; m < n; ++m) store(to + m * put, sums[m]);
 }
 
@@ -124,7 +148,8 @@ static rows_kernel *const kernels[ROWS + 1][3] = {{0}, ALL(ENTRY)};
 static void planes_task(void *ctx, idx task, int slot) {
     const plan *it = ctx;
     const conv *v = it->v;
-    T *cells = (T *)(it->slots + (size_t)slot * it->slot_bytes);
+    char *memory = it->slots + (size_t)slot * it->slot_bytes;
+    T *cells = (T *)memory, *aside = (T *)(memory + it->cells_bytes);
     idx first = task * it->planes, last = least(first + it->planes, v->N * v->C);
     idx pc = per_channel(v);
     for (idx i = 0; i < it->row_tiles * it->col_tiles && !fastnn_stopped(); ++i) {
@@ -135,24 +160,29 @@ static void planes_task(void *ctx, idx task, int slot) {
                 idx f = plane % v->C * pc + j;
                 const T *w = (const T *)v->w + f * taps(v);
                 vec b = v->b ? splat(((const T *)v->b)[f]) : (vec){0};
-                T *to = (T *)v->y + ((plane * pc + j) * v->P + t.i) * v->Q + t.j;
+                T *y = (T *)v->y + ((plane * pc + j) * v->P + t.i) * v->Q + t.j;
+                int apart = is_narrow(v) && plane + 1 == last && j + 1 == pc;
+                T *to = apart ? aside : y;
                 for (idx p = 0, n; p < t.rows; p += n) {
                     n = ceil_div(t.rows - p, ceil_div(t.rows - p, ROWS));
                     rows_kernel *sum = kernels[n][v->R / 2 - 1];
                     for (idx q = 0; q < t.cols; q += VL) {
-                        q = least(q, t.cols - VL); /* the last ones once more */
+                        q = most(0, least(q, t.cols - VL)); /* the last ones once more */
                         sum(to + p * v->Q + q, v->Q, cells + p * it->pitch + q, it->pitch, v->S, w,
                             it->back, b);
                     }
                 }
+                if (apart) memcpy(y, aside, (size_t)(t.rows * t.cols) * sizeof(T));
             }
         }
     }
 }
 
 int FN(depthwise_planes_suit)(const conv *v) {
+    idx cols = least(v->W, v->Q), rows = most(v->H, v->P);
     return v->sh == 1 && v->sw == 1 && v->dh == 1 && v->dw_step == 1 &&
-           (v->R == 3 || v->R == 5 || v->R == 7) && v->W >= VL && v->Q >= VL;
+           (v->R == 3 || v->R == 5 || v->R == 7) &&
+           (cols >= VL || (4 * cols >= 3 * VL && look(v, rows, VL) <= CELLS));
 }
 
 static int run(const conv *v, int back) {

@@ -270,8 +270,21 @@ static void write_task(void *ctx, idx i, int slot) {
     (void)slot;
 }
 
+/* Sums seen from dy multiply numbers of x by the zeros around dy, which an infinite one must not
+ * meet: then dw is summed again, as it is defined. */
+static int all_finite(const T *dw, idx count) {
+    T zero = 0;
+    for (idx i = 0; i < count; ++i) zero += dw[i] * 0;
+    return zero == 0;
+}
+
 int FN(conv_direct_backward_filter)(const conv *v) {
-    if (FN(conv_windows_suit)(v)) return FN(conv_window_filter)(v);
+    conv_windows how = FN(conv_windows_suit)(v);
+    if (how != NO_WINDOWS) {
+        int status = FN(conv_window_filter)(v, how);
+        if (status != FASTNN_OK || how == WINDOWS) return status;
+        if (all_finite(v->dw, v->K * channels(v) * window(v))) return status;
+    }
     plan it = make_plan(v);
     double products =
         (double)v->N * (double)pixels(v) * (double)v->K * (double)(channels(v) * window(v));

@@ -52,8 +52,10 @@ static inline strip strip_of(const conv *v, const cut *c, idx i) {
     return s;
 }
 
-/* With taps as vectors, see conv_window_filter.c, and whether that is faster. */
-int FN(conv_windows_suit)(const conv *v);
-int FN(conv_window_filter)(const conv *v);
+/* With taps as vectors, of x or turned around of dy, see conv_window_filter.c, and what is fastest.
+ */
+typedef enum { NO_WINDOWS, WINDOWS, TURNED_WINDOWS } conv_windows;
+conv_windows FN(conv_windows_suit)(const conv *v);
+int FN(conv_window_filter)(const conv *v, conv_windows how);
 
 #endif

@@ -6,9 +6,14 @@
  * all its taps fill vectors to the last but one, with few channels as well. dy needs no
  * transposition at all, it is read number by number from its rows.
  *
+ * Few filters on many channels are the same sums seen from dy, where the stride is one: dy is the
+ * image, of few channels, x is what its windows are multiplied by, and they are turned around.
+ *
  * A task owns some filters of a group. With few such tasks the batch is split too, into parts that
  * follow from the shape alone, and the partial sums are added in order. */
 #include "conv_filters.h"
+
+#include <math.h>
 
 enum { PIXELS = 256 };      /* of a strip: 12 rows of dy take 12 KiB of the first level */
 enum { SUMS = 64 * 1024 };  /* of a task: with their strips inside the second level */
@@ -62,6 +67,7 @@ static window_tile *const window_tiles[MR + 1][2] = {{0, 0}, ALL_ROWS(PAIR)};
 
 typedef struct {
     const conv *v;
+    int turned; /* v has x and dy, channels and filters exchanged */
     cut cut;
     idx cell, taps, width; /* numbers of a cell, of a window, of its whole vectors */
     idx filter_parts, splits;
@@ -76,8 +82,8 @@ static inline idx parts(const plan *it) { return it->v->groups * it->filter_part
 /* Columns of x that `cols` windows side by side see. */
 static inline idx columns(const conv *v, idx cols) { return (cols - 1) * v->sw + v->S; }
 
-static plan make_plan(const conv *v) {
-    plan it = {.v = v, .cell = v->R * channels(v)};
+static plan make_plan(const conv *v, int turned) {
+    plan it = {.v = v, .turned = turned, .cell = v->R * channels(v)};
     it.taps = it.cell * v->S;
     it.width = round_up(it.taps, VL);
     idx cells = 0;
@@ -145,12 +151,18 @@ static void pack_x(const plan *it, T *to, const T **lines, idx g, const strip *s
 
 /* -- sums ------------------------------------------------------------------------------------ */
 
-/* dw of the filters [f0, f0 + count) of group g from `splits` sums which are `apart`; the first
- * sums are lost. */
+/* dw of filter f and channel c of its group. */
+static inline T *taps_of(const plan *it, idx f, idx c) {
+    idx F = filters(it->v), C = channels(it->v), g = f / F;
+    idx place = it->turned ? (g * C + c) * F + f % F : f * C + c;
+    return (T *)it->v->dw + place * window(it->v);
+}
+
+/* dw of the filters [f0, f0 + count) from `splits` sums which are `apart`; the first sums are
+ * lost. */
 static void write_filters(const plan *it, idx f0, idx count, T *sums, idx splits, idx apart) {
     const conv *v = it->v;
-    idx C = channels(v);
-    T *dw = (T *)v->dw + f0 * it->taps;
+    idx C = channels(v), last = window(v) - 1;
     for (idx f = 0; f < count; ++f, sums += it->width)
         for (idx t = 0; t < it->width; t += VL) {
             vec sum = load(sums + t);
@@ -159,9 +171,12 @@ static void write_filters(const plan *it, idx f0, idx count, T *sums, idx splits
         }
     sums -= count * it->width;
     for (idx f = 0; f < count; ++f, sums += it->width)
-        for (idx c = 0; c < C; ++c)
-            for (idx r = 0; r < v->R; ++r)
-                for (idx s = 0; s < v->S; ++s) *dw++ = sums[s * it->cell + r * C + c];
+        for (idx c = 0; c < C; ++c) {
+            T *dw = taps_of(it, f0 + f, c);
+            for (idx r = 0, t = 0; r < v->R; ++r)
+                for (idx s = 0; s < v->S; ++s, ++t)
+                    dw[it->turned ? last - t : t] = sums[s * it->cell + r * C + c];
+        }
 }
 
 /* First filter of part i and how many it has. */
@@ -211,19 +226,50 @@ static void write_task(void *ctx, idx i, int slot) {
     (void)slot;
 }
 
+/* dw as the gradient of a convolution of dy's K channels that gives x's C. */
+static conv turn(const conv *v) {
+    conv t = *v;
+    t.x = v->dy, t.C = v->K, t.H = v->P, t.W = v->Q;
+    t.dy = v->x, t.K = v->C, t.P = v->H, t.Q = v->W;
+    t.top = v->R - 1 - v->top;
+    t.left = v->S - 1 - v->left;
+    return t;
+}
+
 /* By the cycles of a pixel: a product of vectors takes a half, on cores of two such units, and a
  * number that is transposed 0.45 or, of dy, which comes from far, 0.55. Windows that do not begin
  * at a line's begin cost 8 % more. */
-int FN(conv_windows_suit)(const conv *v) {
-    idx C = channels(v), K = filters(v), taps = C * window(v), cell = v->R * C;
-    double other = 0.5 * (double)(taps * ceil_div(K, VL)) + 0.55 * (double)K +
-                   0.45 * (double)(C * v->sh * v->sw);
-    double windows = 0.54 * (double)(K * ceil_div(taps, VL)) + 0.45 * (double)(cell * v->sw);
-    return v->dw_step == 1 && cell <= MOST_CELL && windows < other;
+static double strips_cost(const conv *v) {
+    idx C = channels(v), K = filters(v);
+    return (double)(v->N * pixels(v)) * (0.5 * (double)(C * window(v) * ceil_div(K, VL)) +
+                                         0.55 * (double)K + 0.45 * (double)(C * v->sh * v->sw));
 }
 
-int FN(conv_window_filter)(const conv *v) {
-    plan it = make_plan(v);
+static double windows_cost(const conv *v) {
+    idx K = filters(v), cell = v->R * channels(v);
+    if (v->dw_step != 1 || cell > MOST_CELL) return HUGE_VAL;
+    return (double)(v->N * pixels(v)) *
+           (0.54 * (double)(K * ceil_div(cell * v->S, VL)) + 0.45 * (double)(cell * v->sw));
+}
+
+/* Whether dy can be seen as the image: each of its pixels meets x, so that none which is infinite
+ * is overlooked. */
+static int can_turn(const conv *v) {
+    return v->sh * v->sw * v->dh * v->dw_step == 1 && v->top < v->R && v->P - v->H <= v->top &&
+           v->left < v->S && v->Q - v->W <= v->left;
+}
+
+conv_windows FN(conv_windows_suit)(const conv *v) {
+    conv t = turn(v);
+    double plain = windows_cost(v), turned = can_turn(v) ? windows_cost(&t) : HUGE_VAL;
+    if (strips_cost(v) <= (plain < turned ? plain : turned)) return NO_WINDOWS;
+    return plain <= turned ? WINDOWS : TURNED_WINDOWS;
+}
+
+int FN(conv_window_filter)(const conv *args, conv_windows how) {
+    conv turned = turn(args);
+    const conv *v = how == TURNED_WINDOWS ? &turned : args;
+    plan it = make_plan(v, how == TURNED_WINDOWS);
     double products = (double)v->N * (double)pixels(v) * (double)v->K * (double)it.taps;
     size_t partial = it.splits > 1 ? line_bytes(it.splits * parts(&it) * it.sums) : 0;
     char *memory = fastnn_scratch(partial + (size_t)v->threads * it.slot_bytes);

@@ -243,7 +243,7 @@ int FN(conv_winograd_backward_filter)(const conv *v) {
     if (it.parts == 3) it.parts = 2; /* an even number for two threads */
     idx shared = it.parts > 1 ? it.parts * sums : 0;
     size_task(&it, least(it.C, across), least(it.F, across));
-    while (tasks(&it) < threads && larger(&it) > 2 * VL) halve_task(&it);
+    while (tasks(&it) < threads && larger(&it) > VL) halve_task(&it);
     while ((idx)it.slot_bytes * threads > v->workspace - shared) {
         if (larger(&it) > across / 2 || (threads == 1 && larger(&it) > VL))
             halve_task(&it);

@@ -252,8 +252,12 @@ static inline void pack_lines(T *to, idx width, const T *from, idx rows, idx lin
 }
 
 /* to[k][width] from k lines of `from`, each `columns` <= width contiguous elements; the rest 0.
- * Reads whole vectors wherever they end inside of `from`. */
+ * Reads whole vectors wherever they end inside of `from`; without columns, nothing. */
 static inline void pack_columns(T *to, idx width, const T *from, idx columns, idx line, idx k) {
+    if (columns <= 0) {
+        memset(to, 0, (size_t)(k * width) * sizeof(T));
+        return;
+    }
     if (columns == NR && width == NR) {
         for (idx i = 0; i < k; ++i) {
             store(to + i * NR, load(from + i * line));

@@ -573,8 +573,7 @@ static void pack_back(T *to, const T *w, idx gate, idx h, idx columns, idx padde
         idx k0 = part(h, blocks, p), depth = part(h, blocks, p + 1) - k0;
         for (idx j = 0; j < padded; j += NR)
             pack_columns(to + gate * padded * h + padded * k0 + j * depth, panel_width(padded, j),
-                         w + (gate * h + k0) * columns + j, most(least(columns - j, NR), 0),
-                         columns, depth);
+                         w + (gate * h + k0) * columns + j, least(columns - j, NR), columns, depth);
     }
 }
 

@@ -246,7 +246,7 @@ typedef struct {
 INLINE void column_step(const T *x, const T *dy, const T *w, T *dx, T *dw, T *db, idx size,
                         const int some, const wide_terms *of, idx lanes) {
     vec slope = dw ? load(dw) : (vec){0}, shift = dw ? load(db) : (vec){0}, scale = load(w);
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int j = 0; j < some; ++j) {
         vec d = load(x + j * size) - of->high[j] - of->low[j], g = load(dy + j * size);
         vec product = g * (d * of->inverse[j]);
@@ -266,7 +266,7 @@ static inline T *after(T *p, idx i) { return p ? p + i : NULL; }
 INLINE void write_rows(const rows *v, idx r, const int some, const row_terms *terms, idx first,
                        T *dw, T *db) {
     wide_terms of;
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int j = 0; j < some; ++j) {
         of.high[j] = splat(terms->high[first + j]);
         of.low[j] = splat(terms->low[first + j]);

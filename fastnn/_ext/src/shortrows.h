@@ -19,11 +19,12 @@ static inline int is_short(idx size) { return size >= VL && size * VL * (idx)siz
 
 /* Lane j: the total of s[j]. */
 static inline vec totals(vec *s) {
-#pragma GCC unroll 16
-    for (int n = LANES; n > 1; n /= 2)
-#pragma GCC unroll 16
+    UNROLL(16)
+    for (int n = LANES; n > 1; n /= 2) {
+        UNROLL(16)
         for (int i = 0; i < n / 2; ++i)
             s[i] = SHUFFLE(s[2 * i], s[2 * i + 1], EVENS) + SHUFFLE(s[2 * i], s[2 * i + 1], ODDS);
+    }
     return s[0];
 }
 

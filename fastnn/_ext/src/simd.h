@@ -41,6 +41,15 @@ typedef int64_t I;
 #define MR 4
 #endif
 
+/* The next loop, at most n times round, written out. Clang does not follow a count where bounds are
+ * constants only after inlining: sums would stay in memory. */
+#ifdef __clang__
+#define UNROLL(n) _Pragma("clang loop unroll(full)")
+#else
+#define PRAGMA(text) _Pragma(#text)
+#define UNROLL(n) PRAGMA(GCC unroll n)
+#endif
+
 #define VL ((idx)(VB / sizeof(T)))
 #define NR (2 * VL)
 

@@ -78,7 +78,7 @@ static inline vec power_of_2(ivec n) { return (vec)((n + EXPONENT_BIAS) << MANTI
 /* term[0] x^(terms-1) + ... + term[terms-1]. */
 static inline vec polynomial(vec x, const T *term, int terms) {
     vec p = splat(term[0]);
-#pragma GCC unroll 32
+    UNROLL(32)
     for (int i = 1; i < terms; ++i) p = p * x + splat(term[i]);
     return p;
 }
