@@ -169,7 +169,11 @@ def draw(curves: dict[tuple[str, str], list[Any]], dtype: str, out: Path) -> Non
     ops = list(dict.fromkeys(op for op, _ in curves))
     columns = max(sum(o == op for o, _ in curves) for op in ops)
     figure, grid = plt.subplots(
-        2 * len(ops), columns, figsize=(4.2 * columns, 6.6 * len(ops)), squeeze=False
+        2 * len(ops),
+        columns,
+        figsize=(4.2 * columns, 6.6 * len(ops)),
+        squeeze=False,
+        layout="constrained",
     )
     places = {op: iter(grid[2 * i : 2 * i + 2].T) for i, op in enumerate(ops)}
     for (op, axis), points in curves.items():
@@ -193,7 +197,6 @@ def draw(curves: dict[tuple[str, str], list[Any]], dtype: str, out: Path) -> Non
             for unused in pair:
                 unused.remove()
     figure.suptitle(dtype)
-    figure.tight_layout()
     figure.savefig(out, dpi=80)
 
 

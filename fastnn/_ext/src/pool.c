@@ -406,7 +406,11 @@ static void backward_pairs(const pool *v, idx plane, const T *end) {
                 few_of_pairs(v, dy, offset, r, dx);
             else
                 row_of_pairs(v, dy, offset, r, dx);
-            for (idx w = 2 * v->Q; w < v->W; ++w) dx[w] = 0;
+            idx rest = v->W - 2 * v->Q;
+            if (rest == 1) /* the usual one, 5 ns less than memset, which a loop would become */
+                dx[2 * v->Q] = 0;
+            else if (rest)
+                memset(dx + 2 * v->Q, 0, (size_t)rest * sizeof(T));
         }
     if (v->P * v->sh < v->H) memset(dx, 0, (size_t)((v->H - v->P * v->sh) * v->W) * sizeof(T));
 }

@@ -212,13 +212,19 @@ static inline __attribute__((always_inline)) void panels_at_once(idx k, const T 
                                                                  const epilogue *e, const int m,
                                                                  const int panels) {
     vec sum[3][2 * 4] = {0};
-    for (idx i = 0; i < k; ++i)
+    for (idx i = 0; i < k; ++i) {
+        UNROLL(8)
         for (int v = 0; v < 2 * panels; ++v) {
             vec w = load(b + (v / 2 * k + i) * NR + v % 2 * VL);
+            UNROLL(3)
             for (int r = 0; r < m; ++r) sum[r][v] += splat(a[i * m + r]) * w;
         }
-    for (int r = 0; r < m; ++r)
+    }
+    UNROLL(3)
+    for (int r = 0; r < m; ++r) {
+        UNROLL(8)
         for (int v = 0; v < 2 * panels; ++v) finish(c + r * ldc + v * VL, sum[r][v], e, r, v * VL);
+    }
 }
 
 /* Column after the last that this was done for; more than three rows have tiles. */
