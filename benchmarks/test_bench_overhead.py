@@ -1,4 +1,4 @@
-"""What is paid before any arithmetic: the import, and the way through dispatch."""
+"""What is paid besides arithmetic: the import, the way through dispatch, steps of a tiny net."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,3 +48,90 @@ def test_dispatch(benchmark: Any, path: str) -> None:
     benchmark.group = "dispatch of linear 4x4"
     note(benchmark, implementation=path)
     benchmark(_paths()[path])
+
+
+# -- a training step of a tiny net ---------------------------------------------------------------
+
+WIDTHS = (1, *[2] * 9, 1)  # of "Dying ReLU and Initialization" (Lu et al.), 64 samples a step
+
+
+def _weights() -> list[tuple[Any, Any]]:
+    rng = np.random.default_rng(0)
+    return [
+        (rng.standard_normal((k, c)).astype("f"), np.zeros(k, "f")) for c, k in pairwise(WIDTHS)
+    ]
+
+
+def _fastnn_step(x: Any, y: Any) -> Callable[[], object]:
+    from fastnn import layers, optim
+    from fastnn.train import Trainer
+
+    parts: list[Any] = []
+    for w, b in _weights():
+        linear = layers.Linear(w.shape[1], w.shape[0])
+        linear.load_state_dict({"weight": w, "bias": b})
+        parts += [linear, layers.ReLU()]
+    model = layers.Sequential(*parts[:-1])
+    trainer = Trainer(model, layers.MSELoss(), optim.SGD(model, lr=1e-3, momentum=0.9))
+    return lambda: trainer.step(x, y)
+
+
+def _numpy_step(x: Any, y: Any) -> Callable[[], object]:
+    parameters = [a for pair in _weights() for a in pair]
+    speeds = [np.zeros_like(a) for a in parameters]
+
+    def step() -> object:
+        inputs = [x]
+        for i in range(0, len(parameters), 2):
+            h = inputs[-1] @ parameters[i].T + parameters[i + 1]
+            inputs.append(np.maximum(h, 0) if i + 2 < len(parameters) else h)
+        error = inputs.pop() - y
+        d, gradients = 2 / error.size * error, []
+        for i in range(len(parameters) - 2, -1, -2):
+            gradients += [d.sum(0), d.T @ inputs[-1]]
+            d = d @ parameters[i] * (inputs.pop() > 0) if i else d
+        for parameter, speed, gradient in zip(parameters, speeds, gradients[::-1], strict=True):
+            speed *= 0.9
+            speed += gradient
+            parameter -= 1e-3 * speed
+        return float((error * error).mean())
+
+    return step
+
+
+def _torch_step(x: Any, y: Any) -> Callable[[], object]:
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(fastnn.get_num_threads())
+    parts = []
+    for w, b in _weights():
+        linear = torch.nn.Linear(w.shape[1], w.shape[0])
+        linear.load_state_dict({"weight": torch.from_numpy(w), "bias": torch.from_numpy(b)})
+        parts += [linear, torch.nn.ReLU()]
+    model = torch.nn.Sequential(*parts[:-1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    loss_of, tx, ty = torch.nn.MSELoss(), torch.from_numpy(x), torch.from_numpy(y)
+
+    def step() -> object:
+        optimizer.zero_grad()
+        loss = loss_of(model(tx), ty)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+STEPS = {"fastnn": _fastnn_step, "numpy": _numpy_step, "torch": _torch_step}
+
+
+@pytest.mark.parametrize("library", list(STEPS))
+def test_tiny_net(benchmark: Any, library: str) -> None:
+    """Ten layers of width 2, forward, loss, backward and SGD with momentum: calls, no work."""
+    benchmark.group = "step of a net of 10 layers of width 2, 64 samples"
+    note(benchmark, implementation=library)
+    x = np.linspace(-2, 2, 64, dtype="f")[:, None]
+    step = STEPS[library](x, np.abs(x))
+    for _ in range(20):  # warm up, and learn something
+        loss = step()
+    assert 0 < loss < 10
+    benchmark(step)

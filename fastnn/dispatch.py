@@ -323,6 +323,7 @@ class Op(Generic[P, Y, G]):
         )
         self.grads = grads
         self._fields: tuple[str, ...] = grads._fields  # type: ignore[attr-defined]
+        self._checked_needs: tuple[str, ...] = self._fields
         self.cases = cases
         self.errors = errors
         self.terms = terms
@@ -393,7 +394,7 @@ class Op(Generic[P, Y, G]):
         dy = self._check_dys(call, dy)
         if needs is None:
             needs = self._fields
-        else:
+        elif needs is not self._checked_needs:
             self._check_needs(needs)
         gradients: Any = ctx.impl.backward(call, ctx.saved, dy, needs)
         return self.grads(*gradients)
@@ -406,6 +407,8 @@ class Op(Generic[P, Y, G]):
             raise OptionError(
                 f"{self.name}: needs={needs!r}; it must be a tuple with names from {self._fields}"
             )
+        if type(needs) is tuple:  # nobody changes it: the next call is spared 0.3 us
+            self._checked_needs = needs
 
     def _check_dys(self, call: Any, dy: Any) -> Any:
         """`dy` normalised: an array, or a tuple with an array or None per output."""

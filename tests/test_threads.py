@@ -163,3 +163,57 @@ def test_signals_reach_python_not_the_workers():
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert caught == [threading.main_thread()]
+
+
+REGIONS = """
+import ctypes, threading
+from collections import Counter
+from fastnn._ext import _core
+
+run = ctypes.CDLL(_core.__file__).fastnn_parallel_for
+Task = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)
+run.argtypes = [ctypes.c_ssize_t, Task, ctypes.c_void_p, ctypes.c_int, ctypes.c_double]
+"""
+
+
+def test_every_task_runs_once():
+    """Shares differ in size, there may be more threads than shares, and threads help each other."""
+    out = fresh(
+        REGIONS
+        + textwrap.dedent(
+            """
+            for threads in (2, 3, 16, 17, 40):
+                for ntasks in (1, 2, 7, 16, 33, 100):
+                    slots, tasks = set(), Counter()
+                    def task(ctx, number, slot):
+                        slots.add(slot)
+                        tasks[number] += 1
+                    assert run(ntasks, Task(task), None, threads, 1e9) == 0
+                    assert tasks == Counter(range(ntasks)), (threads, ntasks, tasks)
+                    assert slots <= set(range(threads))
+            print("done")
+            """
+        )
+    )
+    assert out == "done"
+
+
+def test_a_thread_begins_with_its_own_share():
+    """And helps when it is done: the caller is held in the first of its two tasks."""
+    out = fresh(
+        REGIONS
+        + textwrap.dedent(
+            """
+            order, helped = {0: [], 1: []}, threading.Event()
+            def task(ctx, number, slot):
+                order[slot].append(number)
+                if number == 0:
+                    helped.wait(60)
+                if number == 1:
+                    helped.set()
+            assert run(4, Task(task), None, 2, 1e9) == 0
+            print(order)
+            """
+        )
+    )
+    assert out == "{0: [0], 1: [2, 3, 1]}"

@@ -50,14 +50,42 @@ def gemm(cnp.ndarray a not None, cnp.ndarray b not None, bias, cnp.ndarray c not
     check(status)
 
 
-def column_sums(cnp.ndarray a not None, cnp.ndarray total not None):
-    """total[j] = sum of a[:, j], added up in float64."""
-    cdef colsum_args args
-    cdef int status
-    cdef const kernel_table *table = kernels(a)
-    args.m, args.n = cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(a, 1)
-    args.a, args.sum = data(a), data(total)
-    args.threads = num_threads()
-    with nogil:
-        status = table.colsum(&args)
-    check(status)
+cdef cnp.ndarray like(cnp.ndarray a):
+    return new_array(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a))
+
+
+def backward(
+    cnp.ndarray x not None, cnp.ndarray w not None, cnp.ndarray dy not None,
+    bint wants_x, bint wants_w, bint wants_b,
+):
+    """dx = dy w, dw = dyT x and db, columns of dy added up in float64; None where not wanted."""
+    cdef gemm_args args
+    cdef colsum_args sums
+    cdef int status = 0
+    cdef const kernel_table *table = kernels(x)
+    cdef cnp.npy_intp outputs = cnp.PyArray_DIM(w, 0), inputs = cnp.PyArray_DIM(w, 1)
+    cdef cnp.npy_intp rows = cnp.PyArray_SIZE(x) // inputs
+    dx = like(x) if wants_x else None
+    dw = like(w) if wants_w else None
+    db = new_array(1, &outputs, cnp.PyArray_TYPE(w)) if wants_b else None
+    args.bias, args.n, args.b_row, args.b_col, args.ldc = NULL, inputs, inputs, 1, inputs
+    args.a, sums.a, sums.sum = data(dy), data(dy), data(db)
+    sums.m, sums.n = rows, outputs
+    args.threads = sums.threads = num_threads()
+    if wants_x:
+        args.m, args.k, args.a_row, args.a_col = rows, outputs, outputs, 1
+        args.b, args.c = data(w), data(dx)
+        with nogil:
+            status = table.gemm(&args)
+        check(status)
+    if wants_w:
+        args.m, args.k, args.a_row, args.a_col = outputs, rows, 1, outputs
+        args.b, args.c = data(x), data(dw)
+        with nogil:
+            status = table.gemm(&args)
+        check(status)
+    if wants_b:
+        with nogil:
+            status = table.colsum(&sums)
+        check(status)
+    return dx, dw, db

@@ -7,6 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, overload
 
@@ -325,15 +326,21 @@ class OpLayer(Layer):
         return self.op(x, *self._operands(), **self._options()), None
 
     def _backward(self, context: Any, dy: Array, input_grad: bool) -> Array | None:
-        wanted = {field: name for field, name in self._roles.items() if name in self._params}
-        needs = ("x",) * input_grad + tuple(wanted)
+        wanted = [pair for pair in self._roles.items() if pair[1] in self._params]
+        needs = _needs(input_grad, *[field for field, _ in wanted])
         if not needs:
             return None
         gradients = self.op.backward(context, dy, needs=needs)
-        for field, name in wanted.items():
+        for field, name in wanted:
             self._grads[name] += getattr(gradients, field)
         dx: Array | None = gradients.x
         return dx
+
+
+@lru_cache(256)
+def _needs(input_grad: bool, *fields: str) -> tuple[str, ...]:
+    """The gradients to ask for; one object for all layers, which `Op.backward` knows again."""
+    return ("x",) * input_grad + fields
 
 
 class WeightedLayer(OpLayer):

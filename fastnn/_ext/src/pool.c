@@ -151,19 +151,50 @@ static inline __attribute__((always_inline)) void play(const T *x, const idx *di
     }
 }
 
-/* A row of windows of two columns next to each other, `size` >= VL of them. */
-static inline void play_pairs(const pool *v, const T *x, idx size, T *y, uint8_t *offset) {
-    for (idx q = 0; q < size; q += VL) {
-        idx at = least(q, size - VL); /* the last vector goes back a bit */
-        vec best = evens(x + 2 * at);
-        ivec winner = {0};
-        for (idx r = 0; r < v->R; ++r) {
-            const T *row = x + r * v->dh * v->W + 2 * at;
-            if (r) contest(evens(row), (ivec){0} + (I)(2 * r), &best, &winner, 1);
-            contest(odds(row), (ivec){0} + (I)(2 * r + 1), &best, &winner, 1);
+/* A vector of windows of two columns next to each other, from their cells at x. */
+static inline vec play_pairs(const pool *v, const T *x, ivec *winner) {
+    vec best = evens(x);
+    *winner = (ivec){0};
+    for (idx r = 0; r < v->R; ++r) {
+        const T *row = x + r * v->dh * v->W;
+        if (r) contest(evens(row), (ivec){0} + (I)(2 * r), &best, winner, 1);
+        contest(odds(row), (ivec){0} + (I)(2 * r + 1), &best, winner, 1);
+    }
+    return best;
+}
+
+/* The same one by one, where a whole vector would reach out of an array. */
+static void play_few_pairs(const pool *v, const T *x, idx size, T *y, uint8_t *offset) {
+    for (idx q = 0; q < size; ++q, x += 2) {
+        T best = x[0];
+        idx winner = 0;
+        for (idx c = 1; c < cells(v); ++c) {
+            T value = x[c / 2 * v->dh * v->W + c % 2];
+            if (!(value <= best) && best == best) best = value, winner = c;
         }
-        store(y + at, best);
-        if (offset) put_offset(offset, at, winner, 1);
+        y[q] = best;
+        if (offset) offset[q] = (uint8_t)winner;
+    }
+}
+
+/* Rows p .. p + rows - 1 of such windows. Rows shorter than a vector are written as a whole one in
+ * ascending order: what is too much the next row mends. `room` are the results, from this band's
+ * first, that the task owns. */
+static void forward_pairs(const plan *it, idx plane, idx p, idx rows, idx room, T *y,
+                          uint8_t *offset) {
+    const pool *v = &it->v;
+    for (idx r = 0; r < rows; ++r, y += v->Q, room -= v->Q) {
+        const T *x = (const T *)v->x + (plane * v->H + (p + r) * v->sh) * v->W;
+        if (v->Q < VL && room < VL) /* where so many follow, x is long enough as well */
+            play_few_pairs(v, x, v->Q, y, offset);
+        else
+            for (idx q = 0; q < v->Q; q += VL) {
+                idx at = v->Q < VL ? 0 : least(q, v->Q - VL); /* the last vector goes back a bit */
+                ivec winner;
+                store(y + at, play_pairs(v, x + 2 * at, &winner));
+                if (offset) put_offset(offset, at, winner, 1);
+            }
+        if (offset) offset += v->Q;
     }
 }
 
@@ -274,8 +305,7 @@ static void forward_band(const plan *it, const memory *m, idx plane, idx p, idx 
 
 /* Whether windows can be read from x as they are, in whole vectors. */
 static int in_pairs(const pool *v) {
-    return v->S == 2 && v->sw == 2 && v->dw_step == 1 && cells(v) <= NOBODY && !has_borders(v) &&
-           v->Q >= VL;
+    return v->S == 2 && v->sw == 2 && v->dw_step == 1 && cells(v) <= NOBODY && !has_borders(v);
 }
 
 static void forward_task(void *ctx, idx task, int slot) {
@@ -283,7 +313,9 @@ static void forward_task(void *ctx, idx task, int slot) {
     const pool *v = &it->v;
     memory m;
     slot_layout(it, it->slots + (size_t)slot * it->slot_bytes, &m);
-    for (idx i = task * it->group; i < least((task + 1) * it->group, v->planes * it->bands); ++i) {
+    idx end = least((task + 1) * it->group, v->planes * it->bands);
+    idx last = (end / it->bands * v->P + part(v->P, it->bands, end % it->bands)) * v->Q;
+    for (idx i = task * it->group; i < end; ++i) {
         idx plane = i / it->bands, band = i % it->bands;
         idx p = part(v->P, it->bands, band), rows = part(v->P, it->bands, band + 1) - p;
         idx at = (plane * v->P + p) * v->Q;
@@ -291,9 +323,7 @@ static void forward_task(void *ctx, idx task, int slot) {
         void *offset = v->offset ? (char *)v->offset + at * offset_bytes(it) : NULL;
         void *told = v->index && !offset ? m.told : offset;
         if (in_pairs(v))
-            for (idx r = 0; r < rows; ++r)
-                play_pairs(v, (const T *)v->x + (plane * v->H + (p + r) * v->sh) * v->W, v->Q,
-                           y + r * v->Q, told ? (uint8_t *)told + r * v->Q : NULL);
+            forward_pairs(it, plane, p, rows, last - at, y, told);
         else
             forward_band(it, &m, plane, p, rows, y, told);
         if (v->index) put_index(it, told, p, rows, v->index + at);
@@ -337,25 +367,50 @@ static inline ivec widened(const uint8_t *p) {
 
 static inline vec won(ivec winner, idx cell, vec g) { return (vec)((winner == (I)cell) & (ivec)g); }
 
-/* A plane whose windows are of two columns, apart from each other and all inside. */
-static void backward_pairs(const pool *v, idx plane) {
+/* A row of cells of windows of two columns, the window's row r. */
+static inline void row_of_pairs(const pool *v, const T *dy, const uint8_t *offset, idx r, T *dx) {
+    idx cell = 2 * r;
+    if (2 * v->Q <= VL) {
+        vec g = load(dy);
+        ivec winner = widened(offset);
+        store(dx, SHUFFLE(won(winner, cell, g), won(winner, cell + 1, g), ZIP_LOW));
+        return;
+    }
+    for (idx q = 0; q < v->Q; q += VL) {
+        idx at = v->Q < VL ? 0 : least(q, v->Q - VL);
+        vec g = load(dy + at);
+        ivec winner = widened(offset + at);
+        interleave(dx + 2 * at, won(winner, cell, g), won(winner, cell + 1, g));
+    }
+}
+
+static void few_of_pairs(const pool *v, const T *dy, const uint8_t *offset, idx r, T *dx) {
+    for (idx w = 0; w < 2 * v->Q; ++w) dx[w] = offset[w / 2] == 2 * r + w % 2 ? dy[w / 2] : 0;
+}
+
+/* A plane whose windows are of two columns, apart from each other and all inside. Rows shorter than
+ * a vector are mended by the next, as forward; the task owns dx as far as `end`. */
+static void backward_pairs(const pool *v, idx plane, const T *end) {
+    idx windows = v->P * v->Q, left = (v->planes - plane) * windows; /* to read */
     T *dx = (T *)v->dx + plane * v->H * v->W;
-    const T *dy = (const T *)v->dy + plane * v->P * v->Q;
-    const uint8_t *offset = (const uint8_t *)v->offset + plane * v->P * v->Q;
-    for (idx p = 0; p < v->P; ++p, dy += v->Q, offset += v->Q)
+    const T *dy = (const T *)v->dy + plane * windows;
+    const uint8_t *offset = (const uint8_t *)v->offset + plane * windows;
+    for (idx p = 0; p < v->P; ++p, dy += v->Q, offset += v->Q, left -= v->Q)
         for (idx a = 0; a < v->sh && p * v->sh + a < v->H; ++a, dx += v->W) {
-            idx r = v->dh == 1 ? a : a / v->dh, cell = 2 * r;
+            idx r = v->dh == 1 ? a : a / v->dh;
             if (r >= v->R || r * v->dh != a) {
                 memset(dx, 0, (size_t)v->W * sizeof(T));
                 continue;
             }
-            for (idx q = 0; q < v->Q; q += VL) {
-                idx at = least(q, v->Q - VL);
-                vec g = load(dy + at);
-                ivec winner = widened(offset + at);
-                interleave(dx + 2 * at, won(winner, cell, g), won(winner, cell + 1, g));
-            }
-            for (idx w = 2 * v->Q; w < v->W; ++w) dx[w] = 0;
+            if (v->Q < VL && (left < VL || end - dx < 2 * VL))
+                few_of_pairs(v, dy, offset, r, dx);
+            else
+                row_of_pairs(v, dy, offset, r, dx);
+            idx rest = v->W - 2 * v->Q;
+            if (rest == 1) /* the usual one, 5 ns less than memset, which a loop would become */
+                dx[2 * v->Q] = 0;
+            else if (rest)
+                memset(dx + 2 * v->Q, 0, (size_t)rest * sizeof(T));
         }
     if (v->P * v->sh < v->H) memset(dx, 0, (size_t)((v->H - v->P * v->sh) * v->W) * sizeof(T));
 }
@@ -451,9 +506,10 @@ static void backward_task(void *ctx, idx task, int slot) {
     idx place[NOBODY + 1] = {0}, some = planes_per_task(v);
     for (idx c = 0; small && c < cells(v); ++c)
         place[c] = c / v->S * v->dh * v->W + c % v->S * v->dw_step;
-    for (idx i = task * some; i < least((task + 1) * some, v->planes); ++i)
+    idx last = least((task + 1) * some, v->planes);
+    for (idx i = task * some; i < last; ++i)
         if (pairs)
-            backward_pairs(v, i);
+            backward_pairs(v, i, (const T *)v->dx + last * v->H * v->W);
         else if (threes && v->left)
             backward_threes(v, i, 1);
         else if (threes)

@@ -206,30 +206,40 @@ static void pack_rows(T *a, const T *from, idx m, idx k, idx line) {
     }
 }
 
-/* One row times four panels: the tile of one row has too few chains to fill the adders. */
-static void row_of_panels(idx k, const T *restrict a, const T *restrict b, T *c,
-                          const epilogue *e) {
-    vec x0 = {0}, x1 = {0}, x2 = {0}, x3 = {0}, x4 = {0}, x5 = {0}, x6 = {0}, x7 = {0};
-    const T *b1 = b + NR * k, *b2 = b1 + NR * k, *b3 = b2 + NR * k;
+/* A few rows times several panels: tiles of so few rows have too few chains to fill the adders. */
+static inline __attribute__((always_inline)) void panels_at_once(idx k, const T *restrict a,
+                                                                 const T *restrict b, T *c, idx ldc,
+                                                                 const epilogue *e, const int m,
+                                                                 const int panels) {
+    vec sum[3][2 * 4] = {0};
     for (idx i = 0; i < k; ++i) {
-        vec s = splat(a[i]);
-        x0 += s * load(b + i * NR);
-        x1 += s * load(b + i * NR + VL);
-        x2 += s * load(b1 + i * NR);
-        x3 += s * load(b1 + i * NR + VL);
-        x4 += s * load(b2 + i * NR);
-        x5 += s * load(b2 + i * NR + VL);
-        x6 += s * load(b3 + i * NR);
-        x7 += s * load(b3 + i * NR + VL);
+        UNROLL(8)
+        for (int v = 0; v < 2 * panels; ++v) {
+            vec w = load(b + (v / 2 * k + i) * NR + v % 2 * VL);
+            UNROLL(3)
+            for (int r = 0; r < m; ++r) sum[r][v] += splat(a[i * m + r]) * w;
+        }
     }
-    finish(c, x0, e, 0, 0);
-    finish(c + VL, x1, e, 0, VL);
-    finish(c + 2 * VL, x2, e, 0, 2 * VL);
-    finish(c + 3 * VL, x3, e, 0, 3 * VL);
-    finish(c + 4 * VL, x4, e, 0, 4 * VL);
-    finish(c + 5 * VL, x5, e, 0, 5 * VL);
-    finish(c + 6 * VL, x6, e, 0, 6 * VL);
-    finish(c + 7 * VL, x7, e, 0, 7 * VL);
+    UNROLL(3)
+    for (int r = 0; r < m; ++r) {
+        UNROLL(8)
+        for (int v = 0; v < 2 * panels; ++v) finish(c + r * ldc + v * VL, sum[r][v], e, r, v * VL);
+    }
+}
+
+/* Column after the last that this was done for; more than three rows have tiles. */
+static idx few_rows(idx m, idx columns, idx k, const T *a, const T *b, T *c, idx ldc, epilogue e) {
+    idx j = 0, step = (m == 1 ? 4 : 2) * NR;
+    for (; m <= 3 && j + step <= columns; j += step) {
+        if (m == 1)
+            panels_at_once(k, a, b + j * k, c + j, ldc, &e, 1, 4);
+        else if (m == 2)
+            panels_at_once(k, a, b + j * k, c + j, ldc, &e, 2, 2);
+        else
+            panels_at_once(k, a, b + j * k, c + j, ldc, &e, 3, 2);
+        if (e.column_bias) e.column_bias += step;
+    }
+    return j;
 }
 
 /* Some columns of a plane. */
@@ -245,10 +255,8 @@ static void multiply_rows(idx m, idx hp, range q, idx k, const T *a, const T *b,
         idx k0 = part(k, blocks, p), depth = part(k, blocks, p + 1) - k0, j = q.from;
         epilogue e = {.accumulate = accumulate || p > 0};
         if (p + 1 == blocks && bias) e.column_bias = bias + j;
-        for (; m == 1 && j + 4 * NR <= q.to; j += 4 * NR) {
-            row_of_panels(depth, a + k0, b + hp * k0 + j * depth, c + j, &e);
-            if (e.column_bias) e.column_bias += 4 * NR;
-        }
+        j += few_rows(m, q.to - j, depth, a + m * k0, b + hp * k0 + j * depth, c + j, ldc, e);
+        if (e.column_bias) e.column_bias = bias + j;
         multiply(m, q.to - j, depth, a + m * k0, b + hp * k0 + j * depth, c + j, ldc, e);
     }
 }
@@ -265,7 +273,7 @@ typedef struct {
     idx together;   /* steps whose input products are made at once */
     T *w_ih, *w_hh; /* packed, hp columns per gate, or those of dx */
     T *b_ih, *b_hh; /* padded, added together where the products are */
-    T *h, *c;       /* states of all sequences, or their gradients, rows of hp */
+    T *h, *c;       /* of all sequences, or their gradients: rows of hp, see `states` */
     T *start;       /* of the states on the tape, those before the first step */
     recurrent_chunk chunk;
     char *slots;
@@ -290,15 +298,35 @@ static inline T *tape_row(const pass *it, idx t, idx n) {
 
 static idx task_rows(const pass *it, idx task) { return part(it->v->batch, it->tasks, task); }
 
-/* m rows of hp from rows of H, or zeros. */
-static void pad_rows(T *to, const void *from, idx m, idx h, idx hp) {
-    memset(to, 0, (size_t)(m * hp) * sizeof(T));
-    for (idx i = 0; from && i < m; ++i)
-        memcpy(to + i * hp, (const T *)from + i * h, (size_t)h * sizeof(T));
+/* What tasks write at every step is a page apart and more: closer, the CPU fetches lines ahead that
+ * another core is about to write, and two threads of few sequences took longer than one. */
+enum { APART = (4096 + 256) / sizeof(T) };
+
+/* Where the states of a task are, and how many numbers those of all take. */
+static idx states(const pass *it, idx task) { return task_rows(it, task) * it->hp + task * APART; }
+static idx all_states(const pass *it) { return states(it, it->tasks); }
+
+/* States from rows of H, or zeros. */
+static void pad_states(const pass *it, T *to, const void *from) {
+    idx h = it->v->hidden;
+    memset(to, 0, (size_t)all_states(it) * sizeof(T));
+    for (idx task = 0; from && task < it->tasks; ++task) {
+        idx first = task_rows(it, task), m = task_rows(it, task + 1) - first;
+        T *rows = to + states(it, task);
+        for (idx i = 0; i < m; ++i)
+            memcpy(rows + i * it->hp, (const T *)from + (first + i) * h, (size_t)h * sizeof(T));
+    }
 }
 
 static void unpad_rows(void *to, const T *from, idx m, idx h, idx hp) {
     for (idx i = 0; to && i < m; ++i) memcpy((T *)to + i * h, from + i * hp, (size_t)h * sizeof(T));
+}
+
+static void unpad_states(const pass *it, void *to, const T *from) {
+    for (idx task = 0; to && task < it->tasks; ++task) {
+        idx first = task_rows(it, task), m = task_rows(it, task + 1) - first, h = it->v->hidden;
+        unpad_rows((T *)to + first * h, from + states(it, task), m, h, it->hp);
+    }
 }
 
 static rows take_rows(const pass *it, idx task, int slot) {
@@ -306,9 +334,9 @@ static rows take_rows(const pass *it, idx task, int slot) {
     idx first = task_rows(it, task), m = task_rows(it, task + 1) - first, hp = it->hp;
     rows r = {.first = first, .m = m, .end = v->lengths ? 0 : v->steps};
     for (idx n = first; v->lengths && n < first + m; ++n) r.end = most(r.end, v->lengths[n]);
-    r.h = it->h + first * hp;
-    r.c = it->c + first * hp;
-    r.start = it->start + first * hp;
+    r.h = it->h + states(it, task);
+    r.c = it->c + states(it, task);
+    r.start = it->start + states(it, task);
     r.b = (T *)(it->slots + (size_t)slot * it->slot_bytes);
     r.u = r.b + (it->split ? it->cell->gates : 1) * packed_rows(m, v->hidden);
     r.sums = r.u + m * hp;
@@ -340,7 +368,7 @@ static void cut(pass *it) {
     idx together = it->together * m;
     it->slot_bytes =
         line_bytes(packed_rows(m, v->hidden) + m * it->hp + together * it->cell->planes * it->hp +
-                   packed_rows(together, v->inputs) + together * padded_inputs(v));
+                   packed_rows(together, v->inputs) + together * padded_inputs(v) + APART);
 }
 
 /* Estimated time of a product of all weights with `rows` rows. */
@@ -511,13 +539,13 @@ static void forward_task(void *ctx, idx task, int slot) {
 
 static void place_forward(pass *it, arena *m) {
     const args *v = it->v;
-    idx columns = it->cell->gates * it->hp, states = v->batch * it->hp;
+    idx columns = it->cell->gates * it->hp;
     it->w_ih = take(m, columns * v->inputs);
     it->w_hh = take(m, columns * v->hidden);
     it->b_ih = take(m, columns);
     it->b_hh = take(m, columns);
-    it->h = take(m, states);
-    it->c = take(m, states);
+    it->h = take(m, all_states(it));
+    it->c = take(m, all_states(it));
     it->start = it->h; /* not in use */
     it->slots = take_slots(m, it);
 }
@@ -530,14 +558,14 @@ int FN(recurrent_forward)(const args *v) {
     memory = (arena){fastnn_scratch(memory.used), 0};
     if (!memory.block) return FASTNN_NOMEM;
     place_forward(&it, &memory);
-    pad_rows(it.h, v->h0, v->batch, v->hidden, it.hp);
-    pad_rows(it.c, v->c0, v->batch, v->hidden, it.hp);
+    pad_states(&it, it.h, v->h0);
+    pad_states(&it, it.c, v->c0);
     int status = fastnn_parallel_for(it.cell->gates * ceil_div(it.hp, NR), pack_forward_task, &it,
                                      v->threads, 16 * nanoseconds(&it, v->inputs, 1));
     if (status == FASTNN_OK)
         status = run_tasks(&it, forward_task, nanoseconds(&it, v->inputs, v->steps * v->batch));
-    unpad_rows(v->h, it.h, v->batch, v->hidden, it.hp);
-    unpad_rows(v->c, it.c, v->batch, v->hidden, it.hp);
+    unpad_states(&it, v->h, it.h);
+    unpad_states(&it, v->c, it.c);
     fastnn_scratch_release(memory.block);
     return status;
 }
@@ -700,13 +728,13 @@ static idx chunk_steps(const pass *it) {
 static void place_backward(pass *it, arena *m) {
     const args *v = it->v;
     recurrent_chunk *c = &it->chunk;
-    idx columns = it->cell->gates * it->hp, states = v->batch * it->hp;
+    idx columns = it->cell->gates * it->hp;
     idx lines = chunk_steps(it) * v->batch;
     it->w_hh = take(m, columns * v->hidden);
     it->w_ih = take(m, v->dx ? it->cell->gates * padded_inputs(v) * v->hidden : 0);
-    it->h = take(m, states);
-    it->c = take(m, states);
-    it->start = take(m, states);
+    it->h = take(m, all_states(it));
+    it->c = take(m, all_states(it));
+    it->start = take(m, all_states(it));
     c->dg = take(m, panel_lines(lines) * it->cell->grads * it->hp);
     c->rh = take(m, v->cell == CLASSIC ? lines * it->hp : 0);
     c->sums[0] = take(m, columns * (v->hidden + 1));
@@ -744,13 +772,13 @@ int FN(recurrent_backward)(const args *v) {
     if (!memory.block) return FASTNN_NOMEM;
     place_backward(&it, &memory);
     it.chunk.w_ih = it.w_ih;
-    pad_rows(it.h, v->dh, v->batch, v->hidden, it.hp);
-    pad_rows(it.c, v->dc, v->batch, v->hidden, it.hp);
-    pad_rows(it.start, v->cell == LSTM ? v->c0 : v->h0, v->batch, v->hidden, it.hp);
+    pad_states(&it, it.h, v->dh);
+    pad_states(&it, it.c, v->dc);
+    pad_states(&it, it.start, v->cell == LSTM ? v->c0 : v->h0);
     int status = run_chunks(&it);
     if (status == FASTNN_OK) FN(recurrent_finish)(&it.chunk);
-    unpad_rows(v->dh0, it.h, v->batch, v->hidden, it.hp);
-    unpad_rows(v->dc0, it.c, v->batch, v->hidden, it.hp);
+    unpad_states(&it, v->dh0, it.h);
+    unpad_states(&it, v->dc0, it.c);
     fastnn_scratch_release(memory.block);
     return status;
 }

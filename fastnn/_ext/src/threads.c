@@ -1,9 +1,13 @@
 /* The one pool of threads.
  *
- * Tasks are claimed one by one from an atomic word (generation << 32 | next task), and the caller
+ * Tasks are claimed one by one from atomic words (generation << 32 | next task), and the caller
  * waits only for tasks that a worker has really claimed: a worker that wakes late finds nothing to
  * do and costs nothing. (A halted virtual CPU takes 20 to 80 us to wake, sometimes milliseconds.)
  * Which thread runs a task must not matter to its result.
+ *
+ * Every thread has a share of the tasks, neighbours, to begin with, and then helps the others. So
+ * it is likely to find in its own cache what it wrote there in the region before: ReLU of half a
+ * megabyte takes 7 us on two threads, where one list of tasks for all made it 13.
  *
  * One region runs at a time; a second Python thread that finds the pool busy runs its own tasks
  * itself, as does a task that asks for a region. After fork the child starts without workers.
@@ -43,9 +47,14 @@ static const uint32_t CLOSED = UINT32_MAX;
  * may fetch them in pairs. */
 #define APART _Alignas(128)
 
+/* generation << 32 | next task of the share to claim; CLOSED: none */
+enum { SHARES = 16 }; /* to open and close each takes 0.1 us */
 static struct {
-    APART _Atomic uint64_t ticket; /* generation << 32 | next task to claim; CLOSED: none */
-    _Atomic(fastnn_task) fn;       /* these four change only while the ticket is CLOSED */
+    APART _Atomic uint64_t ticket;
+} shares[SHARES] = {[0 ... SHARES - 1] = {UINT32_MAX}};
+
+static struct {
+    APART _Atomic(fastnn_task) fn; /* these four change only while all tickets are CLOSED */
     _Atomic(void *) ctx;
     _Atomic uint32_t ntasks;
     _Atomic int threads;
@@ -56,7 +65,8 @@ static struct {
     _Atomic int sleepers;
     APART _Atomic int busy; /* a region is running */
     _Atomic int workers;    /* started so far; changes only while busy */
-} pool = {.ticket = UINT32_MAX};
+    uint32_t generation;    /* the same */
+} pool;
 
 static _Thread_local enum { FREE, CALLER, WORKER } role; /* not FREE: it runs tasks */
 
@@ -155,33 +165,58 @@ static int worth_a_look(double nanoseconds) {
 
 /* -- claiming -------------------------------------------------------------------------------- */
 
-/* Run claimed tasks until there are none. The fields are read before the claim: if the claim
- * succeeds, the ticket did not change in between, hence neither did they. */
-static int claim_and_run(int slot) {
+static int shares_of(int threads) { return threads < SHARES ? threads : SHARES; }
+
+static uint32_t share_start(uint32_t ntasks, int threads, int share) {
+    return (uint32_t)((uint64_t)ntasks * (uint64_t)share / (uint64_t)shares_of(threads));
+}
+
+/* Claim the next task of a share and run it; 0 if there is none. The fields are read before the
+ * claim: if the claim succeeds, the ticket did not change in between, hence neither did they. */
+static int claim_and_run(int share, int slot) {
+    uint64_t ticket = atomic_load_explicit(&shares[share].ticket, memory_order_acquire);
     for (;;) {
-        uint64_t ticket = atomic_load_explicit(&pool.ticket, memory_order_acquire);
         uint32_t next = (uint32_t)ticket;
-        if (next >= atomic_load_explicit(&pool.ntasks, memory_order_relaxed)) return FASTNN_OK;
-        if (slot >= atomic_load_explicit(&pool.threads, memory_order_relaxed)) return FASTNN_OK;
+        uint32_t ntasks = atomic_load_explicit(&pool.ntasks, memory_order_relaxed);
+        int threads = atomic_load_explicit(&pool.threads, memory_order_relaxed);
+        if (slot >= threads || share >= shares_of(threads) ||
+            next >= share_start(ntasks, threads, share + 1))
+            return 0;
         fastnn_task fn = atomic_load_explicit(&pool.fn, memory_order_relaxed);
         void *ctx = atomic_load_explicit(&pool.ctx, memory_order_relaxed);
         atomic_thread_fence(memory_order_acquire);
-        if (!atomic_compare_exchange_weak(&pool.ticket, &ticket, ticket + 1)) continue;
+        if (!atomic_compare_exchange_weak(&shares[share].ticket, &ticket, ticket + 1)) continue;
         fn(ctx, (idx)next, slot);
-        atomic_fetch_add(&pool.done, 1);
-        if (slot > 0) {
-            if (atomic_load(&pool.caller_sleeps)) wake_all(&pool.done);
-        } else if (fastnn_stopped()) {
-            return FASTNN_INTERRUPTED;
-        }
+        return 1;
     }
+}
+
+/* Until it has no tasks left or the call is interrupted. */
+static int run_share(int share, int slot) {
+    uint32_t done = 0;
+    int status = FASTNN_OK;
+    while (status == FASTNN_OK && claim_and_run(share, slot)) {
+        ++done;
+        if (slot == 0 && fastnn_stopped()) status = FASTNN_INTERRUPTED;
+    }
+    if (done) atomic_fetch_add(&pool.done, done);
+    if (done && slot > 0 && atomic_load(&pool.caller_sleeps)) wake_all(&pool.done);
+    return status;
+}
+
+/* The thread's own share, then the others. */
+static int run_shares(int slot) {
+    int status = FASTNN_OK;
+    for (int i = 0; i < SHARES && status == FASTNN_OK; ++i)
+        status = run_share((slot + i) % SHARES, slot);
+    return status;
 }
 
 static void worker_loop(int slot) {
     role = WORKER;
     for (;;) {
         uint32_t heard = atomic_load(&pool.bell);
-        claim_and_run(slot);
+        run_shares(slot);
         for (int spin = 0; spin < SPINS && atomic_load(&pool.bell) == heard; ++spin) relax();
         atomic_fetch_add(&pool.sleepers, 1);
         while (atomic_load(&pool.bell) == heard) sleep_while(&pool.bell, heard, FOREVER);
@@ -223,7 +258,7 @@ static int start_worker(int slot) {
  * it have forked in a signal handler within a region, it has nothing to wait for. */
 static void forget_workers(void) {
     atomic_fetch_add(&forks, 1);
-    atomic_store(&pool.ticket, CLOSED);
+    for (int i = 0; i < SHARES; ++i) atomic_store(&shares[i].ticket, CLOSED);
     atomic_store(&pool.done, atomic_load(&pool.ntasks));
     atomic_store(&pool.sleepers, 0);
     atomic_store(&pool.caller_sleeps, 0);
@@ -258,8 +293,7 @@ static int run_serially(idx ntasks, fastnn_task fn, void *ctx, double nanosecond
 }
 
 static void open_region(uint32_t ntasks, fastnn_task fn, void *ctx, int threads) {
-    uint64_t generation = (atomic_load(&pool.ticket) >> 32) + 1;
-    atomic_store_explicit(&pool.ticket, generation << 32 | CLOSED, memory_order_relaxed);
+    uint64_t generation = ++pool.generation;
     atomic_thread_fence(memory_order_release);
     atomic_store_explicit(&pool.fn, fn, memory_order_relaxed);
     atomic_store_explicit(&pool.ctx, ctx, memory_order_relaxed);
@@ -267,17 +301,23 @@ static void open_region(uint32_t ntasks, fastnn_task fn, void *ctx, int threads)
     atomic_store_explicit(&pool.threads, threads, memory_order_relaxed);
     atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
     atomic_store_explicit(&pool.stopped, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool.ticket, generation << 32, memory_order_release);
+    for (int i = 0; i < shares_of(threads); ++i)
+        atomic_store_explicit(&shares[i].ticket, generation << 32 | share_start(ntasks, threads, i),
+                              memory_order_release);
     atomic_fetch_add(&pool.bell, 1);
     if (atomic_load(&pool.sleepers)) wake_all(&pool.bell);
 }
 
-/* Close the ticket; the number of tasks that were claimed. */
-static uint32_t close_region(uint32_t ntasks) {
-    uint64_t ticket = atomic_load(&pool.ticket);
-    while (!atomic_compare_exchange_weak(&pool.ticket, &ticket, ticket | CLOSED)) {}
-    uint32_t next = (uint32_t)ticket;
-    return next < ntasks ? next : ntasks;
+/* Close the tickets; the number of tasks that were claimed. */
+static uint32_t close_region(uint32_t ntasks, int threads) {
+    uint32_t claimed = 0;
+    for (int i = 0; i < shares_of(threads); ++i) {
+        uint64_t ticket = atomic_load(&shares[i].ticket);
+        while (!atomic_compare_exchange_weak(&shares[i].ticket, &ticket, ticket | CLOSED)) {}
+        uint32_t next = (uint32_t)ticket, stop = share_start(ntasks, threads, i + 1);
+        claimed += (next < stop ? next : stop) - share_start(ntasks, threads, i);
+    }
+    return claimed;
 }
 
 /* Wait until all that was claimed is done. An interruption asks the workers to be quick. */
@@ -314,8 +354,8 @@ int fastnn_parallel_for(idx ntasks, fastnn_task fn, void *ctx, int threads, doub
     while (pool.workers < threads - 1 && start_worker(pool.workers + 1)) ++pool.workers;
     role = CALLER;
     open_region((uint32_t)ntasks, fn, ctx, threads);
-    int status = claim_and_run(0);
-    status = wait_for_claimed(close_region((uint32_t)ntasks), status);
+    int status = run_shares(0);
+    status = wait_for_claimed(close_region((uint32_t)ntasks, threads), status);
     role = FREE;
     mine.stopped = 0;
     atomic_store(&pool.busy, 0);

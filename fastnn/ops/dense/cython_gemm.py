@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn._ext import _linear
-from fastnn._memory import empty
 from fastnn.ops.dense.spec import Array, LinearCall
 
 
@@ -19,14 +18,4 @@ def linear_backward(
     call: LinearCall, saved: Any, dy: Array, needs: tuple[str, ...]
 ) -> tuple[Array | None, ...]:
     x, w = saved
-    dy = dy.reshape(-1, call.w[0])
-    dx = empty(call.x, call.dtype) if "x" in needs else None
-    dw = empty(call.w, call.dtype) if "w" in needs else None
-    db = empty(call.w[0], call.dtype) if call.bias and "b" in needs else None
-    if dx is not None:
-        _linear.gemm(dy, w, None, dx.reshape(-1, call.w[1]))
-    if dw is not None:
-        _linear.gemm(dy.T, x.reshape(-1, call.w[1]), None, dw)
-    if db is not None:
-        _linear.column_sums(dy, db)
-    return dx, dw, db
+    return _linear.backward(x, w, dy, "x" in needs, "w" in needs, call.bias and "b" in needs)  # type: ignore[no-any-return]

@@ -42,6 +42,12 @@ def max_pool2d_cases() -> Iterator[Case]:
     yield case("edge", x=shape(1, 2, 20, 23), kernel_size=(16, 17), stride=(2, 3), padding=(8, 3))
     yield case("edge", x=shape(2, 1, 1, 270), kernel_size=(1, 256), stride=1, padding=(0, 1))
     yield case("edge", x=shape(1, 300, 3, 2), kernel_size=2, stride=1)
+    # Rows shorter than a vector, in many planes or with rows that no window sees.
+    yield case("edge", x=shape(2, 700, 7, 5), kernel_size=2)
+    yield case("edge", x=shape(1, 900, 4, 10), kernel_size=2)
+    yield case("edge", x=shape(3, 2, 15, 9), kernel_size=(3, 2), stride=(4, 2))
+    yield case("edge", x=shape(2, 3, 12, 14), kernel_size=2, stride=(5, 2), dilation=(3, 1))
+    yield case("edge", x=shape(2, 3, 6, 7), kernel_size=2, stride=(1, 2))
     peers = "the peers' table"
     yield _bench("seed_pool", "CS231n's timing cell", (100, 3, 32, 32), 2)
     yield _bench("cifar2x2", peers, (64, 32, 32, 32), 2)
