@@ -53,6 +53,20 @@ def test_cross_entropy_where_nothing_counts(backend):
         assert np.array_equal(dx, [[0, 0]])
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_an_ignored_pixel_may_be_anything(backend, smoothing):
+    """NaN and infinities there change nothing; 100 pixels: whole blocks of columns and a rest."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((2, 3, 100)), rng.integers(0, 3, (2, 100))
+    labels[:, ::7] = -100
+    options = {"w": np.array([1.0, 2, 3]), "label_smoothing": smoothing, "backend": backend}
+    want, (slopes,) = value_and_gradients(fastnn.softmax_cross_entropy, x, labels, **options)
+    x[0, 1, ::7], x[1, 2, ::7] = NAN, INF
+    y, (dx,) = value_and_gradients(fastnn.softmax_cross_entropy, x, labels, **options)
+    assert y == want and np.array_equal(dx, slopes)
+    assert not dx[:, :, ::7].any() and dx[:, :, 1].all()
+
+
 def test_cross_entropy_label_smoothing(backend):
     # Two classes, smoothing 0.5: q = (3/4, 1/4), logp = -(ln 4, ln 4/3).
     x = np.array([[0, LN3]])

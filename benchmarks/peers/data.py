@@ -22,9 +22,9 @@ def draw(row: Row) -> dict[str, Array]:
 
 
 def labels(row: Row) -> Array:
-    """A class for every row of x."""
-    n, classes = row.arrays["x"]
-    return np.random.default_rng(1).integers(0, classes, n)
+    """A class for every row or pixel of x."""
+    n, classes, *pixels = row.arrays["x"]
+    return np.random.default_rng(1).integers(0, classes, (n, *pixels))
 
 
 def like(array: Array) -> Array:

@@ -134,6 +134,13 @@ def pools() -> Iterator[Row]:
     yield from _memory("pool", "avg7x7", "avg_pool2d", {"x": (16, 512, 7, 7)},
                        {"kernel_size": 7, "stride": 7, "padding": 0},
                        {"forward": 1, "backward": 1})  # fmt: skip
+    for name, x in {"res7": (16, 512, 7, 7), "cifar": (64, 64, 32, 32)}.items():
+        for kind in ("avg", "max"):
+            op = f"adaptive_{kind}_pool2d"
+            whats = {"forward": 1, "backward": 1}
+            yield from _memory(
+                "pool", f"global_{kind}_{name}", op, {"x": x}, {"output_size": 1}, whats
+            )
 
 
 def norms() -> Iterator[Row]:
@@ -180,6 +187,11 @@ def elementwise() -> Iterator[Row]:
             yield from _memory(
                 "elementwise", f"{op}_{name}", op, x, {}, {"forward": 2, "backward": 3}
             )
+    for name, shape in {"2classes": (8, 2, 128, 128), "21classes": (4, 21, 128, 128)}.items():
+        x = {"x": shape}
+        yield from _memory(
+            "softmax", f"xent_image_{name}", "softmax_cross_entropy", x, {}, {"both": 3}
+        )
     for rows, width in ((100, 10), (64, 10_000), (4096, 128)):
         x = {"x": (rows, width)}
         case = f"{rows}x{width}"

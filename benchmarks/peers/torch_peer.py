@@ -168,6 +168,8 @@ def _call(row: Row, x: Any) -> Any:
         return _FORWARD[row.op](x)
     if row.op == "interpolate":
         return F.interpolate(x, **row.options)
+    if row.op in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
+        return getattr(F, row.op)(x, **row.options)
     if row.op == "pad":
         return F.pad(x, list(row.options["padding"]))
     raise KeyError(row.op)

@@ -30,7 +30,7 @@ def softmax_xent_forward(
     cnp.ndarray loss not None, state,
 ):
     """Loss of each row of x[n,c], or of x[n,c,...] along c, as float64, a row after the other;
-    `state`, with three numbers for each row, if not None, for backward.
+    `state`, three numbers for each row, [3,n], if not None, for backward.
 
     Returns the sum of the losses and that of what their mean divides by.
     """
@@ -145,6 +145,11 @@ def within(cnp.ndarray a not None, cnp.int64_t size, cnp.int64_t also):
     cdef const cnp.int64_t *p = <const cnp.int64_t *>data(a)
     cdef Py_ssize_t i
     cdef bint wrong = False
+    cdef cnp.uint64_t signs = 0  # of those and of what is missing to the last
+    for i in range(cnp.PyArray_SIZE(a)):
+        signs |= <cnp.uint64_t>p[i] | (<cnp.uint64_t>(size - 1) - <cnp.uint64_t>p[i])
+    if signs >> 63 == 0:
+        return True
     for i in range(cnp.PyArray_SIZE(a)):
         wrong |= (<cnp.uint64_t>p[i] >= <cnp.uint64_t>size) & (p[i] != also)
     return not wrong

@@ -158,7 +158,7 @@ typedef struct {
 
 /* Cross-entropy of the softmax of rows x[n,c], or of x[n/inner,c,inner] along c, against labels[n]
  * or, if those are NULL, against the probabilities target[n,c]; w[c], NULL for ones, weighs the
- * classes. `loss` is float64[n], 0 where labels[n] == ignore; `state`, float64[n,3], is what
+ * classes. `loss` is float64[n], 0 where labels[n] == ignore; `state`, float64[3,n], is what
  * backward needs. Backward's gradients are those of the losses times scale[n], or `gain` if that is
  * NULL; dtarget only with target; NULL ones are not computed. `totals`, if not NULL, gets the sum
  * of the losses and that of what the mean divides by: the weights of the labels that count, or the

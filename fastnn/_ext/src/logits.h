@@ -154,18 +154,21 @@ static inline void flat_exp(const T *x, const T *top, T *y, idx size) {
         put(y + i, size - i, vexp_fall(get(x + i, size - i, 0) - load(top + i)));
 }
 
+/* As many float64 numbers as a vector has, at any address. */
+typedef double wide __attribute__((vector_size(VB / sizeof(T) * sizeof(double)),
+                                   aligned(sizeof(double)), may_alias));
+
 /* end[r] = log or reciprocal of a row's sum. A sum just above 1 has its logarithm in what float32
  * does not hold of it: log(s) = log(high) + low / high. */
 static __attribute__((noinline)) void ends(double *sum, T *end, idx rows, int log_) {
     for (idx r = 0; r < rows; r += VL) {
-        T high[VB / sizeof(T)], low[VB / sizeof(T)];
-        for (idx j = 0; j < VL; ++j) {
-            double s = r + j < rows ? sum[r + j] : 1;
-            high[j] = (T)s;
-            low[j] = (T)(s - (double)high[j]);
-        }
-        vec h = load(high);
-        put(end + r, rows - r, log_ ? vlog(h) + load(low) / h : splat(1) / h);
+        idx some = least(VL, rows - r);
+        wide s = 1 - (wide){0};
+        if (some == VL) s = *(const wide *)(sum + r);
+        for (idx j = 0; some < VL && j < some; ++j) s[j] = sum[r + j];
+        vec high = __builtin_convertvector(s, vec);
+        vec low = __builtin_convertvector(s - __builtin_convertvector(high, wide), vec);
+        put(end + r, some, log_ ? vlog(high) + low / high : splat(1) / high);
     }
 }
 

@@ -27,7 +27,7 @@ VALUE(leaky_relu) { return select(x > zero(), x, p.a * x); }
 
 VALUE(elu) { return select(x > zero(), p.b * x, p.a * vexpm1(at_most(x, 0))); }
 
-VALUE(gelu) { return at_least(x, -1000) * vnormal(x).below; }
+VALUE(gelu) { return vgelu(x); }
 
 /* (1 + tanh(u)) / 2 = sigmoid(2u), without cancellation for u < 0. */
 static inline vec gelu_gate(vec x) {
@@ -55,7 +55,7 @@ VALUE(exp) { return vexp(p.a * x); }
 VALUE(expm1) { return vexpm1(p.a * x); }
 VALUE(log) { return vlog(p.a * x); }
 VALUE(log1p) { return vlog1p(p.a * x); }
-VALUE(normal_cdf) { return vnormal(p.a * x).below; }
+VALUE(normal_cdf) { return vnormal(p.a * x); }
 
 /* -- backward: dx from s, the saved x or y, and dy ------------------------------------------- */
 
@@ -66,8 +66,10 @@ SLOPE(leaky_relu) { return select(s > zero(), dy, p.a * dy); }
 SLOPE(elu) { return dy * select(s > zero(), p.b, p.a * vexp_fall(at_most(s, 0))); }
 
 SLOPE(gelu) {
-    normal_parts n = vnormal(s);
-    return dy * (n.below + bounded(s) * splat((T)0.3989422804014327) * n.bell);
+    normal_parts n = vnormal_parts(s);
+    vec bell = scaled(n.bell, n.n), tail = bell * n.ratio;
+    vec below = select(s > zero(), one() - tail, tail);
+    return dy * (below + bounded(s) * splat((T)0.3989422804014327) * bell);
 }
 
 /* g + x g (1 - g) z' for y = x g, g = sigmoid(z). */

@@ -1,23 +1,11 @@
 /* Vector sigmoid and tanh for the gates of recurrent layers, within 3 units in the last place.
  *
  * Gates are a quarter of a layer's time, so these do less than those of vmath.h: one scaling by 2^n
- * as an addition to the exponent, for nothing here is subnormal, and the shortest polynomial. */
+ * as an addition to the exponent, for nothing here is subnormal. */
 #ifndef FASTNN_VGATES_H
 #define FASTNN_VGATES_H
 
 #include "vmath.h"
-
-/* exp(r) = 1 + r + r^2 p(r) on |r| <= ln(2)/2 by Remez' algorithm, off by 2^-28 (float32) and 2^-58
- * (float64), highest power first. */
-static const T gate_term[] = {
-#if FASTNN_BITS == 32
-    0x1.6db42ap-10f, 0x1.123b56p-7f, 0x1.55545ep-5f, 0x1.55548ep-3f, 0x1p-1f,
-#else
-    0x1.af857a5042f7ep-26, 0x1.28b049009386bp-22, 0x1.71dddfd3a60bap-19, 0x1.a0199693cf72ep-16,
-    0x1.a01a01badf235p-13, 0x1.6c16c185a751dp-10, 0x1.111111110d642p-7,  0x1.5555555550030p-5,
-    0x1.5555555555561p-3,  0x1.000000000000bp-1,
-#endif
-};
 
 /* exp(z) - 1 = 2^n q + (2^n - 1). */
 typedef struct {
@@ -27,7 +15,7 @@ typedef struct {
 
 static inline gate_parts gate_reduce(vec z) {
     exp_parts e = reduce_by_ln2(z);
-    return (gate_parts){exponent(e) << MANTISSA_BITS, e.r * e.r * POLYNOMIAL(e.r, gate_term) + e.r};
+    return (gate_parts){exponent(e) << MANTISSA_BITS, exp_rest(e.r)};
 }
 
 /* 1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)) below 0: both are right to the last digits. It stays

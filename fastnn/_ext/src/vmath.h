@@ -3,15 +3,16 @@
  * Worst errors in ULP, subnormal arguments and results included, the worst of baseline and AVX-512
  * (AVX2 has the same arithmetic):
  *
- *              vexp  vexpm1  vtanh  vsigmoid  vlog  vlog1p  vnormal.below  vnormal.bell
- *     float32  1.22    1.76   2.42      2.41  0.84    1.40           3.85          1.36
- *     float64  1.16    1.91   2.57      2.46  0.82    1.33           3.79          1.30
+ *              vexp  vexpm1  vtanh  vsigmoid  vlog  vlog1p  vnormal  vgelu
+ *     float32  1.17    1.66   2.58      2.36  0.84    1.40     4.44   4.96
+ *     float64  1.19    1.77   2.43      2.29  0.82    1.33     3.19   3.69
  *
- * float32 against the C library in float64 on all 2^32 numbers (without FMA on every 11th), float64
- * against it in long double on 10^8 random bit patterns and 1.25 10^8 numbers where the function is
- * neither constant nor linear (without FMA a tenth of them).
+ * float32 against the C library in float64 on every 11th of the 2^32 numbers (the logarithms with
+ * AVX-512 on all), float64 against it in long double on 10^7 random bit patterns and 10^7 numbers
+ * where the function is neither constant nor linear (logarithms 10^8 of each; the last two 12,000
+ * from -38 to 8 against 40 digits).
  *
- * NaN gives NaN, and infinities give the limits. tests/test_vmath.py holds them to 4 ULP. */
+ * NaN gives NaN, and infinities give the limits. tests/test_vmath.py holds a sample to 4 ULP. */
 #ifndef FASTNN_VMATH_H
 #define FASTNN_VMATH_H
 
@@ -29,6 +30,7 @@ enum { MANTISSA_BITS = 23, EXPONENT_BIAS = 127 };
 #define MINIMUM "vminps"
 #define MAXIMUM "vmaxps"
 #define SCALE "vscalefps"
+#define FUSED "vfmsub231ps"
 #else
 enum { MANTISSA_BITS = 52, EXPONENT_BIAS = 1023 };
 #define LEAST_NORMAL 0x1p-1022
@@ -38,6 +40,7 @@ enum { MANTISSA_BITS = 52, EXPONENT_BIAS = 1023 };
 #define MINIMUM "vminpd"
 #define MAXIMUM "vmaxpd"
 #define SCALE "vscalefpd"
+#define FUSED "vfmsub231pd"
 #endif
 
 /* The first `size` numbers at p, fewer than a vector has; the others are `fill`. */
@@ -113,49 +116,53 @@ static inline vec scaled(vec p, exp_parts e) {
 #endif
 }
 
-/* The Taylor series of exp: while |r| <= ln(2)/2 the first term left out is below 6e-9 (degree 7,
- * float32) and 4e-18 (degree 13, float64), less than half an ulp. */
+/* exp(r) = 1 + r + r^2 p(r) on |r| <= ln(2)/2 by Remez' algorithm, off by 2^-28 (float32) and 2^-58
+ * (float64), highest power first. */
+static const T exp_term[] = {
 #if FASTNN_BITS == 32
-static const T exp_term[] = {1.f / 5040, 1.f / 720, 1.f / 120, 1.f / 24, 1.f / 6, .5f, 1.f, 1.f};
+    0x1.6db42ap-10f,
+    0x1.123b56p-7f,
+    0x1.55545ep-5f,
+    0x1.55548ep-3f,
+    0x1p-1f,
 #else
-static const T exp_term[] = {1. / 6227020800,
-                             1. / 479001600,
-                             1. / 39916800,
-                             1. / 3628800,
-                             1. / 362880,
-                             1. / 40320,
-                             1. / 5040,
-                             1. / 720,
-                             1. / 120,
-                             1. / 24,
-                             1. / 6,
-                             .5,
-                             1.,
-                             1.};
+    0x1.af857a5042f7ep-26,
+    0x1.28b049009386bp-22,
+    0x1.71dddfd3a60bap-19,
+    0x1.a0199693cf72ep-16,
+    0x1.a01a01badf235p-13,
+    0x1.6c16c185a751dp-10,
+    0x1.111111110d642p-7,
+    0x1.5555555550030p-5,
+    0x1.5555555555561p-3,
+    0x1.000000000000bp-1,
 #endif
+    1,
+    1};
 enum { EXP_TERMS = sizeof(exp_term) / sizeof(*exp_term) };
+
+/* exp(r) - 1: what is added to r keeps its digits. */
+static inline vec exp_rest(vec r) { return r * r * polynomial(r, exp_term, EXP_TERMS - 2) + r; }
 
 enum { EXP_LEAST = FASTNN_BITS == 32 ? -104 : -746, EXP_MOST = FASTNN_BITS == 32 ? 89 : 710 };
 
-/* exp(x - low) = 2^n exp(r), r = x - n ln 2 - low, for x from EXP_LEAST to EXP_MOST. */
-static inline vec exp_within(vec x, vec low) {
+/* exp(x) = 2^n exp(r), r = x - n ln 2, for x from EXP_LEAST to EXP_MOST. */
+static inline vec exp_within(vec x) {
     exp_parts e = reduce_by_ln2(x);
-    return scaled(polynomial(e.r - low, exp_term, EXP_TERMS), e);
+    return scaled(POLYNOMIAL(e.r, exp_term), e);
 }
 
-static inline vec vexp(vec x) {
-    return exp_within(at_most(at_least(x, EXP_LEAST), EXP_MOST), (vec){0});
-}
+static inline vec vexp(vec x) { return exp_within(at_most(at_least(x, EXP_LEAST), EXP_MOST)); }
 
 /* The same for x <= 0. */
-static inline vec vexp_fall(vec x) { return exp_within(at_least(x, EXP_LEAST), (vec){0}); }
+static inline vec vexp_fall(vec x) { return exp_within(at_least(x, EXP_LEAST)); }
 
 /* exp(x) - 1 = 2^n q + (2^n - 1), q = exp(r) - 1 from the same series; halves of it are added up,
  * for 2^n itself may overflow. */
 static inline vec vexpm1(vec x) {
     vec near = FASTNN_BITS == 32 ? at_most(at_least(x, -20), 89) : at_most(at_least(x, -40), 710);
     exp_parts e = reduce_by_ln2(near);
-    vec q = e.r + e.r * e.r * polynomial(e.r, exp_term, EXP_TERMS - 2);
+    vec q = exp_rest(e.r);
     vec half = power_of_2(exponent(e) - 1), sum = half * q + (half - splat((T).5));
     return (vec)((ivec)select(e.whole == splat(0), q, sum + sum) | sign_bit(x));
 }
@@ -217,43 +224,71 @@ static inline vec vlog1p(vec u) {
     return log_limits(w, log_sum(m - splat(1) + lost, __builtin_convertvector(n, vec)));
 }
 
-/* Standard normal distribution: `below`, its integral up to x, and exp(-x^2/2). */
+/* a^2/2 in two parts. The second is exact, or all but. */
 typedef struct {
-    vec below, bell;
+    vec high, low;
+} half_square;
+
+static inline half_square square_half(vec a) {
+#if defined(__AVX2__)
+    vec half = splat((T).5) * a, high = half * a, low = high;
+    __asm__(FUSED " %2, %1, %0" : "+v"(low) : "v"(half), "v"(a));
+    return (half_square){high, low};
+#else
+    vec upper = (vec)((ivec)a & (I)UPPER_HALF);
+    return (half_square){splat((T).5) * upper * upper, splat((T).5) * (a - upper) * (a + upper)};
+#endif
+}
+
+/* Of the standard normal distribution at a = |x|, of a far tail what does not vanish: exp(-a^2/2) =
+ * 2^n bell, and its integral from a on is 2^n bell ratio. a^2 is exact so that far tails keep their
+ * digits, which 1 + erf(x / sqrt(2)) would lose.
+ *
+ * The ratio is (1 / sqrt(2 pi) + over / under) / (a + shift): the quotient of two polynomials, by
+ * least squares with Lawson's weights, goes to 0 with growing a, and so do its rounding errors. It
+ * leaves the ratio off by 2^-27 (float32) and 2^-60 (float64). */
+typedef struct {
+    vec a, bell, ratio;
+    exp_parts n;
 } normal_parts;
 
-/* With a = |x|: the tail is exp(-a^2/2) P(t) / (a + 1.25), t = (k - d a) / (k + a) from 1 to -1, P
- * the Chebyshev interpolant of exp(a^2/2) (a + 1.25) tail(a), off by 2^-28 (float32) and 2^-57
- * (float64); 1.25 makes P flat near a = 0. The form is of M. Shepherd, J. Laframboise, "Chebyshev
- * approximation of (1 + 2x) exp(x^2) erfc x in 0 <= x < inf" (Math. Comp. 36, 1981). a^2 is exact,
- * in two parts, so that far tails keep their digits, which 1 + erf(x / sqrt(2)) would lose. */
-static inline normal_parts vnormal(vec x) {
+static inline normal_parts vnormal_parts(vec x) {
 #if FASTNN_BITS == 32
-    const T far = 16, k = 4, d = 1.5f;
-    static const T term[] = {
-        -0x1.0136dcp-17f, -0x1.225e5ap-17f, 0x1.d097p-14f,   0x1.0c5556p-12f,
-        -0x1.0ddf68p-10f, -0x1.c85b66p-8f,  -0x1.214dfap-6f, -0x1.39466cp-6f,
-        0x1.499e14p-6f,   0x1.fc5d78p-4f,   0x1.0ce5bep-1f,
-    };
+    const T far = 14.5f, shift = 1.5f;
+    static const T over[] = {0x1.48b1bcp-7f, 0x1.3b47d8p-4f, 0x1.259fb6p-2f, 0x1.13a56cp-1f,
+                             0x1.677bacp-2f};
+    static const T under[] = {0x1.12a596p-6f, 0x1.1e4474p-3f, 0x1.2de122p-1f,
+                              0x1.64bceap+0f, 0x1.d05beep+0f, 0x1p+0f};
 #else
-    const T far = 40, k = 6, d = 1.3;
-    static const T term[] = {
-        0x1.2fba2c33a551ep-34,  0x1.3b77cdf13de76p-34,  -0x1.1e1c6ef672569p-30,
-        -0x1.c05d97a212ba9p-30, 0x1.5a57facb8cf22p-27,  0x1.e17d5cd2a2bbp-26,
-        -0x1.2ba8da89a7ae3p-24, -0x1.c3bd2981103f2p-22, -0x1.2cbdb2de3326cp-24,
-        0x1.3ea9c8c743d5p-18,   0x1.f53aa717d046fp-17,  -0x1.ff159c536824cp-18,
-        -0x1.ea784b55c522cp-13, -0x1.1ee92469c826cp-10, -0x1.ad7f54816ca41p-9,
-        -0x1.dd8ce91d22e81p-8,  -0x1.953581310df7ep-7,  -0x1.ef4f539da80c5p-7,
-        -0x1.27b746636b031p-7,  0x1.bddfae9e31fbap-7,   0x1.d32351a709f05p-5,
-        0x1.de7b7698bce91p-4,   0x1.f199ff35a0243p-2,
-    };
+    const T far = 39, shift = 2;
+    static const T over[] = {0x1.56e2d7525bfbdp-21, 0x1.338885233eec7p-16, 0x1.12a92f935c246p-12,
+                             0x1.3b421a2586db4p-9,  0x1.fd60330cfef56p-7,  0x1.2c8399b3a0498p-4,
+                             0x1.0501e84f84e0ap-2,  0x1.486e6dabebcd7p-1,  0x1.1d9d89d573c44p+0,
+                             0x1.3458cc0cd959dp+0,  0x1.33bdd6615e4d7p-1};
+    static const T under[] = {0x1.adbe7666f480ap-21, 0x1.88268b0e66b91p-16, 0x1.65549619d5755p-12,
+                              0x1.a45b65e3d714p-9,   0x1.5e721cc1716f3p-6,  0x1.af395a49f9b5dp-4,
+                              0x1.8d262b5d75687p-2,  0x1.10772e52ee595p+0,  0x1.0fe1ba5bd26aap+1,
+                              0x1.76a2b610e60d3p+1,  0x1.3ff0bef675e5p+1,   0x1p+0};
 #endif
-    vec a = at_most(vabs(x), far), high = (vec)((ivec)a & (I)UPPER_HALF);
-    vec low = splat((T).5) * (a - high) * (a + high);
-    vec bell = exp_within(at_least(splat((T)-.5) * high * high, EXP_LEAST), low);
-    vec t = (splat(k) - splat(d) * a) / (splat(k) + a);
-    vec tail = bell * (POLYNOMIAL(t, term) / (a + splat((T)1.25)));
-    return (normal_parts){select(x > splat(0), splat(1) - tail, tail), bell};
+    vec a = at_most(vabs(x), far);
+    half_square s = square_half(a);
+    vec quotient = POLYNOMIAL(a, over) / POLYNOMIAL(a, under);
+    vec ratio = (splat((T)0.3989422804014327) + quotient) / (a + splat(shift));
+    exp_parts e = reduce_by_ln2(-s.high);
+    return (normal_parts){a, POLYNOMIAL(e.r - s.low, exp_term), ratio, e};
+}
+
+/* The integral up to x. */
+static inline vec vnormal(vec x) {
+    normal_parts p = vnormal_parts(x);
+    vec tail = scaled(p.bell * p.ratio, p.n);
+    return select(x > splat(0), splat(1) - tail, tail);
+}
+
+/* x times the integral up to x. */
+static inline vec vgelu(vec x) {
+    normal_parts p = vnormal_parts(x);
+    return at_least(x, 0) - scaled(p.a * p.bell * p.ratio, p.n);
 }
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-enum { STATE = 3, MOST_ROWS = FLAT };
+enum { MOST_ROWS = FLAT };
 
 typedef fastnn_xent_args xent;
 
@@ -29,6 +29,10 @@ static gaps row_gaps(const T *x, const T *a, const T *b, idx c, T top) {
     }
     return (gaps){lanes_total(&weight), lanes_total(&gap)};
 }
+
+/* What backward needs of all rows: the largest logit, the sum, the sum of t. */
+enum { TOP, SUM, WEIGHT };
+static inline double *states(const xent *v, int which) { return v->state + which * v->n; }
 
 static int ignored(const xent *v, idx n) { return v->labels && v->labels[n] == v->ignore; }
 
@@ -62,8 +66,9 @@ static inline void finish_row(const xent *v, idx n, T top, double sum, double hi
     }
     v->loss[n] = loss;
     if (!v->state) return;
-    double *state = v->state + n * STATE;
-    state[0] = (double)top, state[1] = sum, state[2] = weight;
+    states(v, TOP)[n] = (double)top;
+    states(v, SUM)[n] = sum;
+    states(v, WEIGHT)[n] = weight;
 }
 
 static void forward_row(const xent *v, idx n, T top, double sum, double high) {
@@ -98,11 +103,12 @@ static double scale_of(const xent *v, idx n) { return v->scale ? v->scale[n] : v
 /* dx = softmax(x) * sum of t * scale, of a block; ignored rows get anything. */
 static void soft_part(const xent *v, idx first, idx rows) {
     const T *x = (const T *)v->x + first * v->c;
-    const double *state = v->state + first * STATE;
+    const double *top_of = states(v, TOP) + first, *sum_of = states(v, SUM) + first;
+    const double *weight_of = states(v, WEIGHT) + first;
     T *dx = (T *)v->dx + first * v->c;
     T top[FLAT + VB / sizeof(T)], gain[FLAT + VB / sizeof(T)];
-    for (idx r = 0; r < rows; ++r, state += STATE) {
-        T t = (T)state[0], g = (T)(state[2] * scale_of(v, first + r) / state[1]);
+    for (idx r = 0; r < rows; ++r) {
+        T t = (T)top_of[r], g = (T)(weight_of[r] * scale_of(v, first + r) / sum_of[r]);
         if (v->c < SHORT) {
             spread(top + r * v->c, v->c, t);
             spread(gain + r * v->c, v->c, g);
@@ -147,8 +153,7 @@ static void target_part(const xent *v, idx n) {
 static void backward_target_row(const xent *v, idx n) {
     const T *x = (const T *)v->x + n * v->c, *w = v->w;
     T *dt = (T *)v->dtarget + n * v->c;
-    const double *state = v->state + n * STATE;
-    vec top = splat((T)state[0]), high = splat((T)log(state[1]));
+    vec top = splat((T)states(v, TOP)[n]), high = splat((T)log(states(v, SUM)[n]));
     vec gain = splat((T)((1 - v->smoothing) * scale_of(v, n)));
     for (idx i = 0; i < v->c; i += VL) {
         idx size = v->c - i;
@@ -176,14 +181,19 @@ static void backward_task(void *ctx, idx task, int slot) {
 
 /* The losses' sum and that of the weights that the mean divides by. */
 static void add_up(const xent *v) {
-    double loss[4] = {0}, weight = 0;
-    const T *w = v->w;
-    for (idx n = 0; n < v->n; ++n) {
-        loss[n % 4] += v->loss[n];
-        if (!ignored(v, n)) weight += v->labels && w ? (double)w[v->labels[n]] : 1;
-    }
-    v->totals[0] = (loss[0] + loss[1]) + (loss[2] + loss[3]);
-    v->totals[1] = weight;
+    double lane[8] = {0}, weight = 0;
+    idx n = 0, count = 0;
+    for (; n + 8 <= v->n; n += 8)
+        for (idx j = 0; j < 8; ++j) lane[j] += v->loss[n + j];
+    for (; n < v->n; ++n) lane[n % 8] += v->loss[n];
+    const T *w = v->labels ? v->w : NULL;
+    if (w)
+        for (n = 0; n < v->n; ++n) weight += ignored(v, n) ? 0 : (double)w[v->labels[n]];
+    else
+        for (n = 0; n < v->n; ++n) count += !ignored(v, n);
+    v->totals[0] =
+        ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+    v->totals[1] = weight + (double)count;
 }
 
 static int run(const xent *v, fastnn_task rows, fastnn_task columns, double row) {

@@ -29,55 +29,84 @@ INLINE void column_gaps(const xent *v, const T *x, const T *a, const T *w, idx s
     memcpy(gap, gaps.total, sizeof gaps.total);
 }
 
+/* The labels of some rows; none is the label of a class where it is ignored, or where there are
+ * probabilities. */
+INLINE void labels_of(const xent *v, unit u, I *label) {
+    for (idx j = 0; j < WIDE; ++j) label[j] = -1;
+    for (idx j = 0; v->labels && j < u.size; ++j)
+        label[j] = ignored(v, u.row + j) ? -1 : (I)v->labels[u.row + j];
+}
+
 INLINE void forward_unit(const xent *v, unit u) {
     const T *x = (const T *)v->x + u.at, *target = v->target ? (const T *)v->target + u.at : NULL;
-    T top[WIDE], high[WIDE], kept[KEPT];
-    double sum[WIDE], weight[2][WIDE] = {0}, gap[2][WIDE] = {0};
+    const T *w = v->w;
+    T top[WIDE], high[WIDE], found[WIDE], kept[KEPT];
+    I label[WIDE];
+    double sum[WIDE], weight[WIDE], gap[WIDE], all_weight[WIDE], all_gap[WIDE];
     int keeps = v->c * WIDE <= KEPT;
+    labels_of(v, u, label);
     column_tops(x, v->inner, v->c, u.size, top, keeps ? kept : NULL);
     for (idx i = 0; i < u.size; i += VL) {
         column_sums s = {0};
-        vec t = load(top + i);
+        vec t = load(top + i), at = t;
+        ivec y = (ivec)load((const T *)label + i);
         for (idx k = 0; k < v->c; ++k) {
             vec e = keeps ? load(kept + k * WIDE + i) : get(x + k * v->inner + i, u.size - i, 0);
+            at = select(y == (I)k, e, at);
             add_column(&s, vexp_fall(e - t), k, v->c);
         }
+        store(found + i, at);
         memcpy(sum + i, s.total, sizeof s.total);
-        if (target)
-            column_gaps(v, x + i, target + i, v->w, u.size - i, t, weight[0] + i, gap[0] + i);
+        if (target) column_gaps(v, x + i, target + i, w, u.size - i, t, weight + i, gap + i);
         if (v->smoothing > 0)
-            column_gaps(v, x + i, NULL, v->w, u.size - i, t, weight[1] + i, gap[1] + i);
+            column_gaps(v, x + i, NULL, w, u.size - i, t, all_weight + i, all_gap + i);
     }
     ends(sum, high, u.size, 1);
-    for (idx j = 0; j < u.size; ++j) {
-        idx n = u.row + j;
-        if (ignored(v, n)) {
-            v->loss[n] = 0;
-            continue;
-        }
-        gaps hit = {weight[0][j], gap[0][j]}, all = {weight[1][j], gap[1][j]};
-        if (v->labels) hit = label_gap(v, n, top[j], x[(idx)v->labels[n] * v->inner + j]);
-        finish_row(v, n, top[j], sum[j], (double)high[j], hit, all);
+    for (idx j = 0; v->labels && j < u.size; ++j) { /* nothing of an ignored row, whatever it is */
+        weight[j] = label[j] < 0 ? 0 : 1;
+        gap[j] = label[j] < 0 ? 0 : (double)top[j] - (double)found[j];
+        high[j] = label[j] < 0 ? 0 : high[j];
     }
+    for (idx j = 0; v->labels && w && j < u.size; ++j) {
+        if (label[j] < 0) continue;
+        weight[j] = (double)w[label[j]];
+        gap[j] *= weight[j];
+    }
+    double keep = 1 - v->smoothing, spread = v->smoothing / (double)v->c;
+    double *restrict loss = v->loss + u.row;
+    for (idx j = 0; j < u.size; ++j) loss[j] = keep * (gap[j] + weight[j] * (double)high[j]);
+    for (idx j = 0; j < u.size; ++j) weight[j] *= keep;
+    for (idx j = 0; spread > 0 && j < u.size; ++j) {
+        if (v->labels && label[j] < 0) continue;
+        loss[j] += spread * (all_gap[j] + all_weight[j] * (double)high[j]);
+        weight[j] += spread * all_weight[j];
+    }
+    if (!v->state) return;
+    double *tops = states(v, TOP) + u.row;
+    for (idx j = 0; j < u.size; ++j) tops[j] = (double)top[j];
+    memcpy(states(v, SUM) + u.row, sum, (size_t)u.size * sizeof(double));
+    memcpy(states(v, WEIGHT) + u.row, weight, (size_t)u.size * sizeof(double));
 }
 
 INLINE void backward_unit(const xent *v, unit u) {
     const T *x = (const T *)v->x + u.at, *target = v->target ? (const T *)v->target + u.at : NULL;
     const T *w = v->w;
     T *dx = v->dx ? (T *)v->dx + u.at : NULL, *dt = v->dtarget ? (T *)v->dtarget + u.at : NULL;
-    T top[WIDE] = {0}, gain[WIDE] = {0}, part[WIDE] = {0}, high[WIDE];
-    I counts[WIDE] = {0};
+    T top[WIDE] = {0}, gain[WIDE] = {0}, part[WIDE] = {0}, hit[WIDE] = {0}, high[WIDE];
+    I label[WIDE];
     double sum[WIDE], keep = 1 - v->smoothing;
-    for (idx j = 0; j < WIDE; ++j) sum[j] = 1;
-    for (idx j = 0; j < u.size; ++j) {
-        const double *state = v->state + (u.row + j) * STATE;
-        if (ignored(v, u.row + j)) continue;
-        counts[j] = -1;
-        top[j] = (T)state[0];
-        sum[j] = state[1];
-        part[j] = (T)scale_of(v, u.row + j);
-        gain[j] = (T)(state[2] * scale_of(v, u.row + j) / state[1]);
-    }
+    const double *tops = states(v, TOP) + u.row, *weights = states(v, WEIGHT) + u.row;
+    const double *scales = v->scale ? v->scale + u.row : NULL;
+    memcpy(sum, states(v, SUM) + u.row, (size_t)u.size * sizeof(double));
+    for (idx j = 0; j < u.size; ++j) top[j] = (T)tops[j];
+    for (idx j = 0; j < u.size; ++j) part[j] = (T)(scales ? scales[j] : v->gain);
+    for (idx j = 0; j < u.size; ++j)
+        gain[j] = (T)(weights[j] * (scales ? scales[j] : v->gain) / sum[j]);
+    labels_of(v, u, label);
+    for (idx j = 0; j < u.size; ++j) hit[j] = (T)(keep * (scales ? scales[j] : v->gain));
+    for (idx j = 0; v->labels && w && j < u.size; ++j)
+        if (label[j] >= 0)
+            hit[j] = (T)(keep * (scales ? scales[j] : v->gain) * (double)w[label[j]]);
     if (dt) ends(sum, high, u.size, 1);
     T spread = (T)(v->smoothing / (double)v->c);
     for (idx k = 0; k < v->c; ++k) {
@@ -90,17 +119,17 @@ INLINE void backward_unit(const xent *v, unit u) {
                 vec p = target ? get(target + at, size, 0) * splat((T)keep) + splat(spread)
                                : splat(spread);
                 if (target || v->smoothing > 0) d -= p * scale * splat(weight);
-                put(dx + at, size, (vec)((ivec)d & (ivec)load((const T *)counts + i)));
+                if (v->labels) {
+                    ivec y = (ivec)load((const T *)label + i);
+                    d -= (vec)((ivec)load(hit + i) & (y == (I)k));
+                    d = (vec)((ivec)d & (y >= 0));
+                }
+                put(dx + at, size, d);
             }
             if (dt)
                 put(dt + at, size,
                     (load(high + i) + (t - value)) * (scale * splat((T)keep * weight)));
         }
-    }
-    for (idx j = 0; dx && v->labels && j < u.size; ++j) {
-        if (!counts[j]) continue;
-        idx y = (idx)v->labels[u.row + j];
-        dx[y * v->inner + j] -= (T)(keep * scale_of(v, u.row + j) * (w ? (double)w[y] : 1));
     }
 }
 

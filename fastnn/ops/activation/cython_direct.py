@@ -10,9 +10,9 @@ from fastnn.ops.activation.spec import ActivationCall, Array
 
 
 def forward(call: ActivationCall, x: Array, *, out: Array | None, save: bool) -> tuple[Array, Any]:
-    y = empty(call.out, call.dtype) if out is None else out
+    y = empty(call.x, call.dtype) if out is None else out
     _activation.pointwise_forward(call.function, call.parameters, x, y)
-    return y, call.saved(x, y)
+    return y, call.saved(x, y) if save else None
 
 
 def backward(

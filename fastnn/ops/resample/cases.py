@@ -15,6 +15,7 @@ def interpolate_cases() -> Iterator[Case]:
     two = {"mode": "bilinear"}
     yield case("core", x=shape(2, 3, 4, 5), size=(7, 6))
     yield case("core", x=shape(3, 2, 7, 6), size=(3, 5), mode="nearest")
+    yield case("core", x=shape(2, 1, 3, 37), scale_factor=2, mode="nearest")
     yield case("core", x=shape(2, 3, 9), size=14)
     yield case("core", x=shape(2, 3, 5), scale_factor=2.5)
     yield case("core", x=shape(2, 3, 4, 5), scale_factor=2)
