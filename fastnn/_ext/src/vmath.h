@@ -285,10 +285,11 @@ static inline vec vnormal(vec x) {
     return select(x > splat(0), splat(1) - tail, tail);
 }
 
-/* x times the integral up to x. */
+/* x times the integral up to x; far below zero -0, as the product is. */
 static inline vec vgelu(vec x) {
     normal_parts p = vnormal_parts(x);
-    return at_least(x, 0) - scaled(p.a * p.bell * p.ratio, p.n);
+    vec sign = (vec)((ivec)x & (ivec)splat((T)-0.0));
+    return select(x <= 0, sign, x) - scaled(p.a * p.bell * p.ratio, p.n);
 }
 
 #endif
