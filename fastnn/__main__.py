@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -45,11 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 if a check failed, 2 for an error of usage, 130 after Ctrl-C.
+        The exit code: 0, 1 if a check failed, 2 for an error of usage, 130 after Ctrl-C, 141 if
+        who reads the output has left.
     """
     args = build_parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        with open(os.devnull, "w") as nowhere:  # for what is flushed when Python ends
+            os.dup2(nowhere.fileno(), 1)
+        return 141
     except FastnnError as error:
         print(f"fastnn: {error}", file=sys.stderr)
         return 2

@@ -457,3 +457,15 @@ def test_factor(value, text):
 
 def test_table():
     assert table.render(("a", "bcd"), [("xx", "1")], right=" r") == "a   bcd\n--  ---\nxx    1"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_reader_that_leaves_is_no_error():
+    """As with `fastnn info | head -1`."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "fastnn", "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    command.stdout.close()
+    assert command.stderr.read() == b""
+    assert command.wait() == 141
+    command.stderr.close()
