@@ -43,13 +43,6 @@ typedef struct {
     char *slots;
     size_t slot_bytes, cells_bytes;
 } plan;
-
-typedef struct {
-    idx i, rows, j, cols;
-} tile_place;
-
-static inline idx taps(const conv *v) { return v->R * v->S; }
-static inline idx per_channel(const conv *v) { return v->K / v->C; }
 static inline idx tiles_of(const plan *it) { return it->row_tiles * it->col_tiles; }
 
 /* Cells along an axis that `outputs` outputs look at. */

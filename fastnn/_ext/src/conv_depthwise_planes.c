@@ -27,13 +27,6 @@ typedef struct {
     size_t slot_bytes, cells_bytes;
 } plan;
 
-typedef struct {
-    idx i, rows, j, cols;
-} tile_place;
-
-static inline idx taps(const conv *v) { return v->R * v->S; }
-static inline idx per_channel(const conv *v) { return v->K / v->C; }
-
 /* Cells that a tile of `rows` by `cols` outputs looks at. */
 static inline idx look(const conv *v, idx rows, idx cols) {
     return (rows + v->R - 1) * (cols + v->S - 1);

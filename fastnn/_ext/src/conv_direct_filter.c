@@ -58,20 +58,14 @@ typedef struct {
     idx tap_cols;           /* in packed columns, from tap to tap */
     idx height, pitch;      /* packed rows and columns of an image of the largest strip */
     int runs;               /* whether a tile's rows are cells of a row of the window */
-    idx filter_parts, channel_parts, splits;
-    idx sums;   /* numbers of a task */
-    T *partial; /* of all tasks, if the batch is split */
-    char *slots;
-    size_t slot_bytes, x_bytes, dy_bytes;
+    idx filter_parts, channel_parts;
+    summing tasks;
+    size_t x_bytes, dy_bytes;
 } plan;
 
 typedef struct {
     idx g, f0, filters, c0, channels;
 } share;
-
-static inline idx parts(const plan *it) {
-    return it->v->groups * it->filter_parts * it->channel_parts;
-}
 
 /* Part i of filters and channels; filters in whole panels. */
 static share share_of(const plan *it, idx i) {
@@ -114,12 +108,14 @@ static plan make_plan(const conv *v) {
         most(1, least(SUMS / (width * window(v)), CELLS / (it.cut.images * it.height * it.pitch)));
     it.runs = v->S > 1 && v->dw_step == 1 && channels(v) < MR;
     it.channel_parts = it.runs ? 1 : ceil_div(channels(v), round_up(limit, MR));
+    it.tasks.parts = v->groups * it.filter_parts * it.channel_parts;
     idx most_channels = ceil_div(channels(v), it.channel_parts);
-    it.sums = packed_columns(least(width, filters(v)), most_channels * window(v));
-    it.splits = batch_splits(v, it.cut.strips, parts(&it), it.sums);
+    it.tasks.sums = packed_columns(least(width, filters(v)), most_channels * window(v));
+    it.tasks.splits = batch_splits(v, it.cut.strips, it.tasks.parts, it.tasks.sums);
     it.x_bytes = line_bytes(it.cut.images * it.height * it.pitch * most_channels + VL);
     it.dy_bytes = line_bytes(packed_columns(width, it.cut.images * it.cut.rows * it.cut.cols) + VL);
-    it.slot_bytes = it.x_bytes + it.dy_bytes + (it.splits > 1 ? 0 : line_bytes(it.sums));
+    it.tasks.slot_bytes =
+        it.x_bytes + it.dy_bytes + (it.tasks.splits > 1 ? 0 : line_bytes(it.tasks.sums));
     return it;
 }
 
@@ -237,16 +233,16 @@ static void write_filters(const plan *it, idx i, const T *sums, idx splits, idx 
 static void sum_task(void *ctx, idx task, int slot) {
     const plan *it = ctx;
     const conv *v = it->v;
-    idx i = task % parts(it), split = task / parts(it);
+    idx i = task % it->tasks.parts, split = task / it->tasks.parts;
     share own = share_of(it, i);
-    char *memory = it->slots + (size_t)slot * it->slot_bytes;
+    char *memory = it->tasks.slots + (size_t)slot * it->tasks.slot_bytes;
     T *x = (T *)memory, *dy = (T *)(memory + it->x_bytes);
-    T *sums =
-        it->splits > 1 ? it->partial + task * it->sums : (T *)(memory + it->x_bytes + it->dy_bytes);
+    T *sums = it->tasks.splits > 1 ? it->tasks.partial + task * it->tasks.sums
+                                   : (T *)(memory + it->x_bytes + it->dy_bytes);
     idx cells = it->height * it->pitch, panels = row_panels(own.channels);
     epilogue e = {0};
-    for (idx k = part(it->cut.strips, it->splits, split);
-         k < part(it->cut.strips, it->splits, split + 1); ++k, e.accumulate = 1) {
+    for (idx k = part(it->cut.strips, it->tasks.splits, split);
+         k < part(it->cut.strips, it->tasks.splits, split + 1); ++k, e.accumulate = 1) {
         strip s = strip_of(v, &it->cut, k);
         idx count = s.images * s.rows * s.cols;
         pack_x(it, x, &own, &s);
@@ -261,12 +257,13 @@ static void sum_task(void *ctx, idx task, int slot) {
                           panel_width(own.filters, j), sums + j * own.channels * window(v), e);
             }
     }
-    if (it->splits == 1) write_filters(it, i, sums, 1, 0);
+    if (it->tasks.splits == 1) write_filters(it, i, sums, 1, 0);
 }
 
 static void write_task(void *ctx, idx i, int slot) {
     const plan *it = ctx;
-    write_filters(it, i, it->partial + i * it->sums, it->splits, parts(it) * it->sums);
+    write_filters(it, i, it->tasks.partial + i * it->tasks.sums, it->tasks.splits,
+                  it->tasks.parts * it->tasks.sums);
     (void)slot;
 }
 
@@ -288,16 +285,5 @@ int FN(conv_direct_backward_filter)(const conv *v) {
     plan it = make_plan(v);
     double products =
         (double)v->N * (double)pixels(v) * (double)v->K * (double)(channels(v) * window(v));
-    size_t partial = it.splits > 1 ? line_bytes(it.splits * parts(&it) * it.sums) : 0;
-    char *memory = fastnn_scratch(partial + (size_t)v->threads * it.slot_bytes);
-    if (!memory) return FASTNN_NOMEM;
-    it.partial = (T *)memory;
-    it.slots = memory + partial;
-    int status =
-        fastnn_parallel_for(it.splits * parts(&it), sum_task, &it, v->threads, products / 32);
-    if (status == FASTNN_OK && it.splits > 1)
-        status = fastnn_parallel_for(parts(&it), write_task, &it, v->threads,
-                                     (double)it.splits * (double)(parts(&it) * it.sums) / 4);
-    fastnn_scratch_release(memory);
-    return status;
+    return sum_in_tasks(v, &it.tasks, &it, sum_task, write_task, products);
 }

@@ -52,6 +52,32 @@ static inline strip strip_of(const conv *v, const cut *c, idx i) {
     return s;
 }
 
+/* Who sums what: tasks of `parts`, times `splits` of the batch. */
+typedef struct {
+    idx parts, splits;
+    idx sums;   /* numbers of a task */
+    T *partial; /* of all tasks, if the batch is split */
+    char *slots;
+    size_t slot_bytes;
+} summing;
+
+/* Run `sum` for every task and, if the batch is split, `write` for every part. `it` holds `s`. */
+static inline int sum_in_tasks(const conv *v, summing *s, void *it, fastnn_task sum,
+                               fastnn_task write, double products) {
+    idx tasks = s->splits * s->parts;
+    size_t partial = s->splits > 1 ? line_bytes(tasks * s->sums) : 0;
+    char *memory = fastnn_scratch(partial + (size_t)v->threads * s->slot_bytes);
+    if (!memory) return FASTNN_NOMEM;
+    s->partial = (T *)memory;
+    s->slots = memory + partial;
+    int status = fastnn_parallel_for(tasks, sum, it, v->threads, products / 32);
+    if (status == FASTNN_OK && s->splits > 1)
+        status = fastnn_parallel_for(s->parts, write, it, v->threads,
+                                     (double)tasks * (double)s->sums / 4);
+    fastnn_scratch_release(memory);
+    return status;
+}
+
 /* With taps as vectors, of x or turned around of dy, see conv_window_filter.c, and what is fastest.
  */
 typedef enum { NO_WINDOWS, WINDOWS, TURNED_WINDOWS } conv_windows;

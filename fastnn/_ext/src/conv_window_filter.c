@@ -70,14 +70,10 @@ typedef struct {
     int turned; /* v has x and dy, channels and filters exchanged */
     cut cut;
     idx cell, taps, width; /* numbers of a cell, of a window, of its whole vectors */
-    idx filter_parts, splits;
-    idx sums;   /* numbers of a task */
-    T *partial; /* of all tasks, if the batch is split */
-    char *slots;
-    size_t slot_bytes, x_bytes, lines_bytes;
+    idx filter_parts;
+    summing tasks;
+    size_t x_bytes, lines_bytes;
 } plan;
-
-static inline idx parts(const plan *it) { return it->v->groups * it->filter_parts; }
 
 /* Columns of x that `cols` windows side by side see. */
 static inline idx columns(const conv *v, idx cols) { return (cols - 1) * v->sw + v->S; }
@@ -93,12 +89,14 @@ static plan make_plan(const conv *v, int turned) {
         if (cells <= CELLS) break;
     }
     it.filter_parts = ceil_div(filters(v), most(MR, SUMS / it.width));
+    it.tasks.parts = v->groups * it.filter_parts;
     idx most_filters = ceil_div(filters(v), it.filter_parts);
-    it.sums = most_filters * it.width;
-    it.splits = batch_splits(v, it.cut.strips, parts(&it), it.sums);
+    it.tasks.sums = most_filters * it.width;
+    it.tasks.splits = batch_splits(v, it.cut.strips, it.tasks.parts, it.tasks.sums);
     it.x_bytes = line_bytes(cells + NR);
     it.lines_bytes = ((size_t)it.cell * sizeof(T *) + 63) / 64 * 64;
-    it.slot_bytes = it.x_bytes + it.lines_bytes + (it.splits > 1 ? 0 : line_bytes(it.sums));
+    it.tasks.slot_bytes =
+        it.x_bytes + it.lines_bytes + (it.tasks.splits > 1 ? 0 : line_bytes(it.tasks.sums));
     return it;
 }
 
@@ -190,16 +188,17 @@ static idx filters_of(const plan *it, idx i, idx *count) {
 static void sum_task(void *ctx, idx task, int slot) {
     const plan *it = ctx;
     const conv *v = it->v;
-    idx i = task % parts(it), split = task / parts(it), count, f0 = filters_of(it, i, &count);
-    char *memory = it->slots + (size_t)slot * it->slot_bytes;
+    idx i = task % it->tasks.parts, split = task / it->tasks.parts;
+    idx count, f0 = filters_of(it, i, &count);
+    char *memory = it->tasks.slots + (size_t)slot * it->tasks.slot_bytes;
     T *x = (T *)memory;
     const T **lines = (const T **)(memory + it->x_bytes);
-    T *sums = it->splits > 1 ? it->partial + task * it->sums
-                             : (T *)(memory + it->x_bytes + it->lines_bytes);
+    T *sums = it->tasks.splits > 1 ? it->tasks.partial + task * it->tasks.sums
+                                   : (T *)(memory + it->x_bytes + it->lines_bytes);
     idx panels = row_panels(count);
     epilogue e = {0};
-    for (idx k = part(it->cut.strips, it->splits, split);
-         k < part(it->cut.strips, it->splits, split + 1) && !fastnn_stopped();
+    for (idx k = part(it->cut.strips, it->tasks.splits, split);
+         k < part(it->cut.strips, it->tasks.splits, split + 1) && !fastnn_stopped();
          ++k, e.accumulate = 1) {
         strip s = strip_of(v, &it->cut, k);
         walk w = {.images = s.images, .rows = s.rows, .cols = s.cols, .dy_line = pixels(v)};
@@ -216,13 +215,14 @@ static void sum_task(void *ctx, idx task, int slot) {
                                                    sums + f * it->width + t, it->width, &e);
         }
     }
-    if (it->splits == 1) write_filters(it, f0, count, sums, 1, 0);
+    if (it->tasks.splits == 1) write_filters(it, f0, count, sums, 1, 0);
 }
 
 static void write_task(void *ctx, idx i, int slot) {
     const plan *it = ctx;
     idx count, f0 = filters_of(it, i, &count);
-    write_filters(it, f0, count, it->partial + i * it->sums, it->splits, parts(it) * it->sums);
+    write_filters(it, f0, count, it->tasks.partial + i * it->tasks.sums, it->tasks.splits,
+                  it->tasks.parts * it->tasks.sums);
     (void)slot;
 }
 
@@ -271,16 +271,5 @@ int FN(conv_window_filter)(const conv *args, conv_windows how) {
     const conv *v = how == TURNED_WINDOWS ? &turned : args;
     plan it = make_plan(v, how == TURNED_WINDOWS);
     double products = (double)v->N * (double)pixels(v) * (double)v->K * (double)it.taps;
-    size_t partial = it.splits > 1 ? line_bytes(it.splits * parts(&it) * it.sums) : 0;
-    char *memory = fastnn_scratch(partial + (size_t)v->threads * it.slot_bytes);
-    if (!memory) return FASTNN_NOMEM;
-    it.partial = (T *)memory;
-    it.slots = memory + partial;
-    int status =
-        fastnn_parallel_for(it.splits * parts(&it), sum_task, &it, v->threads, products / 32);
-    if (status == FASTNN_OK && it.splits > 1)
-        status = fastnn_parallel_for(parts(&it), write_task, &it, v->threads,
-                                     (double)it.splits * (double)(parts(&it) * it.sums) / 4);
-    fastnn_scratch_release(memory);
-    return status;
+    return sum_in_tasks(v, &it.tasks, &it, sum_task, write_task, products);
 }
